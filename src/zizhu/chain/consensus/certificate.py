@@ -11,7 +11,7 @@ from enum import Enum
 from zizhu.chain.consensus.quorum import quorum
 from zizhu.chain.crypto.hashing import member_id, record_hash, vote_message
 from zizhu.chain.crypto.port import Signed, Suite
-from zizhu.chain.model.certificate import COMMIT, Certificate, VoteStatement
+from zizhu.chain.model.certificate import COMMIT, Certificate, SignedBy, VoteStatement
 from zizhu.chain.model.epoch import EpochRecord
 from zizhu.chain.model.errors import ErrorCode, SpokeWrongly
 from zizhu.chain.model.ids import LedgerId, MemberId
@@ -77,13 +77,13 @@ def statement_of(certificate: Certificate, ledger: LedgerId) -> VoteStatement:
 
 
 def verify_certificate(
-    certificate: Certificate, voters: Electorate, *, phase: int = COMMIT, known: Sequence[bytes] = ()
+    certificate: Certificate, voters: Electorate, *, phase: int = COMMIT, known: Sequence[SignedBy] = ()
 ) -> Strength:
     """The strength of a certificate that holds for `voters`.
 
     Distinct members of this very epoch, in ascending order of id, at least the quorum, each with a good
-    signature over one statement. `known` are signatures verified before over this same statement (live
-    votes); they are looked up by their bytes. Raises SpokeWrongly (`certificate.invalid`).
+    signature over one statement. `known` are votes verified before over this same statement (live votes);
+    they are looked up as (member, signature), so that nobody's good signature counts for somebody else. Raises SpokeWrongly (`certificate.invalid`).
     """
 
     def refuse(reason: str) -> SpokeWrongly:
@@ -102,7 +102,7 @@ def verify_certificate(
     if len(signers) < voters.needed:
         raise refuse(f"{len(signers)} signatures where {voters.needed} are needed")
     message = vote_message(voters.suite, statement_of(certificate, voters.ledger))
-    unknown = [signed for signed in certificate.signatures if signed.signature not in known]
+    unknown = [signed for signed in certificate.signatures if signed not in known]
     verdicts = voters.suite.members.verify_many(
         [Signed(voters.keys[MemberId(signed.member)], message, signed.signature) for signed in unknown]
     )
