@@ -100,11 +100,12 @@ def _requirements(tree: Tree) -> Iterator[Problem]:
     found: list[str] = []
     for number, line in enumerate(page.text.splitlines(), 1):
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        if len(cells) < 5 or not re.fullmatch(r"[LTCDBSG]\d+(\.\d+)?", cells[0]):
+        if len(cells) < 5 or not re.fullmatch(r"[LTCDBSG]\d+(\.\d+)?(–[LTCDBSG]\d+\.\d+)?", cells[0]):
             continue
         identifier, folders, tests, state = cells[0], cells[2], cells[3], cells[4]
-        found.append(identifier)
-        if identifier not in expected:
+        covered = _span(identifier, expected)
+        found.extend(covered)
+        if not covered:
             yield Problem("map", MAP, number, f"{identifier} is no requirement")
         if state not in MAP_STATES:
             yield Problem("map", MAP, number, f"{identifier}: {state!r} is none of {', '.join(MAP_STATES)}")
@@ -118,6 +119,15 @@ def _requirements(tree: Tree) -> Iterator[Problem]:
     for identifier in expected:
         if found.count(identifier) != 1:
             yield Problem("map", MAP, 1, f"{identifier} has {found.count(identifier)} lines, not one")
+
+
+def _span(identifier: str, expected: tuple[str, ...]) -> tuple[str, ...]:
+    """The requirements that a line speaks for: one id, or `S2.1–S2.15`; empty when there is no such thing."""
+    first, _, last = identifier.partition("–")
+    if first not in expected or (last and last not in expected):
+        return ()
+    start = expected.index(first)
+    return expected[start : expected.index(last) + 1 if last else start + 1]
 
 
 def _skips(tree: Tree) -> Iterator[Problem]:
