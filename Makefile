@@ -9,8 +9,6 @@ PART ?= simulation
 MINUTES ?= 10
 SUITE ?=
 
-export PYTHONDONTWRITEBYTECODE ?= 1
-
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run test lint format sim golden bench chaos long ci docs demo-consortium clean
 
@@ -51,8 +49,8 @@ chaos: setup-dev  ## members of a real network killed under load
 long: setup-dev  ## PART=simulation|kills|malformed|crosschecks MINUTES=n; adds its counts to tests/long
 	@$(PY) tools/long.py --part $(PART) --minutes $(MINUTES) $(ARGS)
 
-ci: setup-dev  ## everything that a change has to pass, part by part within its budget
-	@$(PY) tools/ci.py $(ARGS)
+ci:  ## everything that a change has to pass, part by part within its budget
+	@$(PYTHON) tools/ci.py --venv $(VENV) $(ARGS)
 
 docs: setup-dev  ## write the generated pages of docs/reference again
 	@$(PY) tools/errors_reference.py --write

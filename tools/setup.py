@@ -73,7 +73,7 @@ def install(venv: Path, extra: str) -> None:
     target = f".[{extra}]" if extra else "."
     say(f"setup: installing {target} with the versions of constraints.txt")
     command = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    command += ["--no-compile", "-c", "constraints.txt", "-e", target]
+    command += ["-c", "constraints.txt", "-e", target]
     if subprocess.run(command, check=False, cwd=str(ROOT)).returncode != 0:
         sys.exit("setup: the installation failed; what pip says is above")
 

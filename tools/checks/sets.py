@@ -51,7 +51,7 @@ def _harmless(tree: ast.Module) -> Iterator[ast.AST]:
 
 def _known_sets(tree: ast.Module) -> set[str]:
     """Names (`votes`, `.votes` for attributes) that hold a set wherever they occur in the module."""
-    sets: set[str] = set()
+    sets: set[str] = {f".{name}" for name in _fields_of_classes(tree)}
     others: set[str] = set()
     for node in ast.walk(tree):
         targets: list[ast.expr] = []
@@ -71,6 +71,13 @@ def _known_sets(tree: ast.Module) -> set[str]:
                 (sets if is_set else others).add(name)
     # A name used for both kinds is judged by neither: better silent than wrong.
     return sets - others
+
+
+def _fields_of_classes(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        for each in node.body if isinstance(node, ast.ClassDef) else ():
+            if isinstance(each, ast.AnnAssign) and _is_set_type(each.annotation):
+                yield _name(each.target)
 
 
 def _name(node: ast.expr) -> str:
