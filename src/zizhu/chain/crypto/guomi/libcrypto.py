@@ -11,7 +11,7 @@ import _hashlib
 import _ssl
 import ctypes
 import ctypes.util
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from types import ModuleType
 
@@ -230,10 +230,13 @@ def _has_sm2(library: Library) -> bool:
     return usable
 
 
-def open_libcrypto() -> Libcrypto:
-    """The first libcrypto that can do SM2; raises OperatingFault (`crypto.libcrypto`) if there is none."""
+def open_libcrypto(names: Iterable[str] | None = None) -> Libcrypto:
+    """The first of `names` (by default `candidates()`) that can do SM2.
+
+    Raises OperatingFault (`crypto.libcrypto`) if there is none, with what was tried.
+    """
     tried: list[str] = []
-    for name in candidates():
+    for name in candidates() if names is None else names:
         try:
             library = Library(ctypes.PyDLL(name))
         except (OSError, AttributeError) as error:
