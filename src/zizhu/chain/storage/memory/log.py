@@ -76,6 +76,15 @@ class MemoryLog:
             del self._positions[:index], self._records[:index]
             self._first = self._positions[0]
 
+    def copy_before(self, position: int) -> "MemoryLog":
+        """A log of its own with the records before `position`; what is appended to it stands where they end."""
+        other = MemoryLog(self.name)
+        count = bisect_left(self._positions, position)
+        other._positions, other._records = self._positions[:count], self._records[:count]
+        other._first = self._first
+        other._end = self._end if count == len(self._positions) else self._positions[count]
+        return other
+
     def close(self) -> None:
         """Ends the use of it; a second call does nothing."""
         self._closed = True

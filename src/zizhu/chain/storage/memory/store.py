@@ -62,6 +62,13 @@ class MemoryStore:
                 case _:
                     assert_never(change)
 
+    def copy(self) -> "MemoryStore":
+        """A store of its own with the same entries."""
+        other = MemoryStore(self.name)
+        other._values = dict(self._values)
+        other._added = dict.fromkeys(self._values)
+        return other
+
     def close(self) -> None:
         """Forgets everything; a second call does nothing."""
         self._closed = True

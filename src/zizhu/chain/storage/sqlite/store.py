@@ -26,6 +26,7 @@ _STORE = "sqlite"
 _CRC_BYTES = 4
 _CACHE_KIB = 4096
 _CHECKPOINT_PAGES = 1000
+_BARRIER = "UPDATE barriers SET count = count + 1"
 _SYNC_EACH_COMMIT = {True: "FULL", False: "NORMAL"}
 
 
@@ -86,7 +87,7 @@ class SqliteStore:
                 self._apply(batch)
                 if durable:
                     # A commit without a changed page syncs nothing, and earlier batches wait for this sync.
-                    self._database.execute("UPDATE barriers SET count = count + 1")
+                    self._database.execute(_BARRIER)
                 self._database.execute("COMMIT")
             finally:
                 if self._database.in_transaction:
@@ -114,6 +115,7 @@ class SqliteStore:
             "CREATE TABLE IF NOT EXISTS entries (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
             "CREATE TABLE IF NOT EXISTS barriers (id INTEGER PRIMARY KEY, count INTEGER NOT NULL)",
             "INSERT OR IGNORE INTO barriers VALUES (1, 0)",
+            _BARRIER,  # what a killed process left in the operating system's memory is durable before it is shown
         ):
             self._database.execute(statement)
 
