@@ -252,7 +252,9 @@ def _merged(entries: bytes, batch: list[_Change]) -> bytes:
     pieces: list[bytes] = []
     done = 0
     for key_hash, entry in batch:
-        at = position(entries, key_hash, done)
+        at = entries.find(key_hash, done)  # most writes are to keys that are there, and find is a third of a search
+        if at < 0 or at % ENTRY_BYTES:
+            at = position(entries, key_hash, done)
         pieces.append(entries[done:at])
         pieces.append(entry)
         done = at + ENTRY_BYTES if entries[at : at + _HASH_BYTES] == key_hash else at
