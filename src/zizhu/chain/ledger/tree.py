@@ -18,9 +18,11 @@ Source: docs/protocol/state-and-proofs.md.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated
 
 import msgspec
 
+from zizhu.chain.model.encoding import Count
 from zizhu.chain.model.ids import ZERO_HASH
 
 Hash = Callable[[bytes, bytes], bytes]
@@ -34,6 +36,12 @@ DEPTH_MAX = 64
 """Nibbles of a key hash."""
 
 _HASH_BYTES = 32
+SIBLINGS_BYTES = (FANOUT - 1) * _HASH_BYTES
+"""One step of a proof's path."""
+
+Entries = Annotated[bytes, msgspec.Meta(max_length=BUCKET_KEYS_MAX * ENTRY_BYTES)]
+Siblings = Annotated[bytes, msgspec.Meta(min_length=SIBLINGS_BYTES, max_length=SIBLINGS_BYTES)]
+
 _Change = tuple[bytes, bytes]
 """(key hash, entry), or (key hash, b"") for a deletion."""
 
@@ -54,6 +62,18 @@ class Inner(msgspec.Struct, frozen=True):
 
 
 Node = Bucket | Inner
+
+
+class StateProof(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What the tree says of one key: its value's hash, or that it is absent; checked by `tree_proof`.
+
+    `count` keys in the tree; the entries of the bucket where the key stands or would stand; the path to it from
+    the top down. A step is the digests of the 15 other children of an inner node, in order.
+    """
+
+    count: Count
+    entries: Entries
+    path: Annotated[list[Siblings], msgspec.Meta(max_length=DEPTH_MAX)]
 
 
 class StateTree:
@@ -96,12 +116,27 @@ class StateTree:
     def value_hash(self, key: bytes) -> bytes | None:
         """hash("state-value", value of `key`), or None when the key is absent."""
         key_hash = self._hash(b"state-key", key)
-        entries = self.path(key_hash)[1]
+        entries = self._path(key_hash)[1]
         at = position(entries, key_hash, 0)
         found = entries[at : at + ENTRY_BYTES]
         return found[_HASH_BYTES:] if found[:_HASH_BYTES] == key_hash else None
 
-    def path(self, key_hash: bytes) -> tuple[list[Inner], bytes]:
+    def prove(self, key: bytes) -> StateProof:
+        """The proof of what this tree says of `key`, present or absent."""
+        key_hash = self._hash(b"state-key", key)
+        inner, entries = self._path(key_hash)
+        path: list[bytes] = []
+        for depth, node in enumerate(inner):
+            at = nibble(key_hash, depth)
+            others = node.children[:at] + node.children[at + 1 :]
+            path.append(b"".join([digest_of(child) for child in others]))
+        return StateProof(len(self), entries, path)
+
+    def __len__(self) -> int:
+        """How many keys there are."""
+        return _size(self._top)
+
+    def _path(self, key_hash: bytes) -> tuple[list[Inner], bytes]:
         """The inner nodes from the top towards `key_hash`, and the entries of the bucket where it would stand."""
         inner: list[Inner] = []
         node = self._top
@@ -109,10 +144,6 @@ class StateTree:
             inner.append(node)
             node = node.children[nibble(key_hash, len(inner) - 1)]
         return inner, b"" if node is None else node.entries
-
-    def __len__(self) -> int:
-        """How many keys there are."""
-        return _size(self._top)
 
 
 def nibble(key_hash: bytes, depth: int) -> int:
