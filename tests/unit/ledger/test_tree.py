@@ -16,7 +16,6 @@ from zizhu.chain.ledger.tree import (
     StateProof,
     StateTree,
     bucket_digest,
-    inner_digest,
 )
 from zizhu.chain.ledger.tree_proof import state_proof_codec, verify_state_proof
 from zizhu.chain.model.encoding import encode
@@ -35,11 +34,12 @@ def colliding(domain: bytes, data: bytes) -> bytes:
 
 
 def filled(count: int) -> StateTree:
+    """A tree of `count` keys."""
     return StateTree.build(sha256, ((b"key %d" % number, b"value %d" % number) for number in range(count)))
 
 
 def rule_of(root: bytes, key: bytes, data: bytes) -> str:
-    """"" when the encoded proof is accepted, otherwise the code or check that refused it."""
+    """The code or check that refused the encoded proof; empty when it was accepted."""
     try:
         verify_state_proof(sha256, root, key, state_proof_codec.decode(data))
     except SpokeWrongly as error:
@@ -203,7 +203,7 @@ def test_reshaped_proofs_are_refused() -> None:
     bucket = bucket_digest(sha256, true.entries)
     at = (key_hash[0] & 15) * 32
     children = second[:at] + bucket + second[at:]
-    assert len(children) % ENTRY_BYTES == 0 and inner_digest(sha256, children)
+    assert len(children) == 8 * ENTRY_BYTES, "an inner node could be read as a bucket, but for its domain"
     swapped = second[32:64] + second[:32] + second[64:]
     forgeries = {
         "inner node as bucket": StateProof(true.count, children, [first]),

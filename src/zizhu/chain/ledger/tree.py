@@ -18,6 +18,7 @@ Source: docs/protocol/state-and-proofs.md.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 from typing import Annotated
 
 import msgspec
@@ -97,7 +98,7 @@ class StateTree:
         """The tree of (key, value) pairs in any order; a key given twice is our own fault."""
         changes = [_entry(hash_, key, value) for key, value in items]
         changes.sort()
-        assert all(one[0] != two[0] for one, two in zip(changes, changes[1:], strict=False)), "a key is given twice"
+        assert all(one[0] != two[0] for one, two in pairwise(changes)), "a key is given twice"
         return cls(hash_, _subtree(hash_, b"".join([entry for _, entry in changes]), 0))
 
     def update(self, changes: Mapping[bytes, bytes | None]) -> "StateTree":
@@ -214,9 +215,7 @@ def _subtree(hash_: Hash, entries: bytes, depth: int) -> Node | None:
     if count <= BUCKET_KEYS_MAX:
         return Bucket(entries, bucket_digest(hash_, entries))
     cuts = _cuts(entries, depth)
-    children = [
-        _subtree(hash_, entries[source:target], depth + 1) for source, target in zip(cuts, cuts[1:], strict=False)
-    ]
+    children = [_subtree(hash_, entries[source:target], depth + 1) for source, target in pairwise(cuts)]
     return _inner(hash_, children, count)
 
 

@@ -13,6 +13,7 @@ Source: docs/protocol/state-and-proofs.md.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from zizhu.chain.ledger.tree import (
     BUCKET_KEYS_MAX,
@@ -103,7 +104,7 @@ def _check_entries(entries: bytes) -> None:
     if len(entries) % ENTRY_BYTES or len(entries) > BUCKET_KEYS_MAX * ENTRY_BYTES:
         raise ENTRIES.error()
     keys = [entries[at : at + _HASH_BYTES] for at in range(0, len(entries), ENTRY_BYTES)]
-    if any(earlier >= later for earlier, later in zip(keys, keys[1:], strict=False)):
+    if any(earlier >= later for earlier, later in pairwise(keys)):
         raise ENTRIES.error()
 
 
