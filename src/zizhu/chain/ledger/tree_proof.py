@@ -42,15 +42,20 @@ INVALID = ErrorCode(
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing a proof must pass: a stable name, and what failing it means in both languages."""
+    """One thing a proof must pass: a stable name, and what failing it means, in both languages (`{name}` fields)."""
 
     name: str
     failed: str
     failed_zh: str
 
-    def error(self) -> SpokeWrongly:
-        """The refusal (`proof.invalid`) of a proof that fails this check; its values name the check."""
-        return SpokeWrongly(INVALID, check=self.name, reason=self.failed, reason_zh=self.failed_zh)
+    def error(self, **values: object) -> SpokeWrongly:
+        """The refusal (`proof.invalid`) of a proof that fails this check; its value `check` is the name."""
+        return SpokeWrongly(
+            INVALID,
+            check=self.name,
+            reason=self.failed.format(**values),
+            reason_zh=self.failed_zh.format(**values),
+        )
 
 
 ENTRIES = Check(
