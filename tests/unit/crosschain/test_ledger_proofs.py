@@ -227,8 +227,9 @@ def test_later_epochs_are_refused_by_name() -> None:
     assert refusal(replace(OURS.proof(), certificate=replace(OURS.proof().certificate, epoch=1))) == "epoch"
 
 
-def test_a_header_of_another_record_is_refused() -> None:
-    """A certified header that names another epoch record is refused at `header`."""
+def test_a_header_of_another_ledger_or_record_is_refused() -> None:
+    """A certified header that names another ledger or another epoch record is refused at `header`."""
+    assert refusal(OURS.certified(header=replace(OURS.header, ledger=ZERO_HASH))) == "header"
     assert refusal(OURS.certified(header=replace(OURS.header, epoch_record=ZERO_HASH))) == "header"
 
 
