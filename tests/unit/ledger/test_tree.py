@@ -166,7 +166,6 @@ def test_an_empty_child_proves_absence() -> None:
     assert len(tree.prove(b"0").path) == 11
 
 
-@pytest.mark.row("H-1")
 def test_every_byte_of_a_proof_is_bound() -> None:
     """Every single byte of an encoded proof changed, for a key present and one absent: refused."""
     tree = filled(700)
@@ -181,7 +180,6 @@ def test_every_byte_of_a_proof_is_bound() -> None:
             assert rule_of(tree.root, key, cut) == "encoding.malformed"
 
 
-@pytest.mark.row("H-1")
 def test_random_mutations_are_refused() -> None:
     """10,000 proofs with bytes changed, removed, doubled or moved: not one accepted."""
     tree = filled(700)
@@ -202,7 +200,6 @@ def test_random_mutations_are_refused() -> None:
             assert rule_of(tree.root, b"key 5", changed) != ""
 
 
-@pytest.mark.row("H-1")
 def test_reshaped_proofs_are_refused() -> None:
     """A leaf shown as inner node, an inner node as leaf, sides swapped, depth changed, a field gained: invalid."""
     tree = filled(700)
@@ -244,13 +241,11 @@ def test_reshaped_proofs_are_refused() -> None:
         assert (refusal.value.code.code, refusal.value.values["check"]) == ("proof.invalid", check), name
 
 
-@pytest.mark.row("H-1")
 def test_an_inner_node_read_as_a_bucket_has_another_hash() -> None:
     """Leaf/inner domain separation: the same 512 bytes, as children and as eight entries, hash differently."""
     assert inner_digest(sha256, bytes(512)) != bucket_digest(sha256, bytes(512))
 
 
-@pytest.mark.row("H-1")
 def test_a_proof_speaks_of_one_key_and_one_root() -> None:
     """The bucket of another key cannot prove a key absent, and a root of another state accepts nothing."""
     tree = filled(700)

@@ -45,8 +45,8 @@ OTHER_LEDGER = ErrorCode(
 ENCODING = Check("encoding", "{cause}", "{cause_zh}")
 SUITE = Check(
     "suite",
-    "the crypto suite {suite} of its genesis is not known here",
-    "此处不支持其创世文件所用的密码套件 {suite}",
+    "the crypto suite {suite!r} of its genesis is not known here",
+    "此处不支持其创世文件所用的密码套件 {suite!r}",
 )
 GENESIS = Check("genesis", "{cause}", "{cause_zh}")
 EPOCH = Check(
