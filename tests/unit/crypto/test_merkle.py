@@ -50,16 +50,16 @@ def test_every_leaf_is_proved_by_a_path_of_exactly_log2_steps() -> None:
         for index, leaf in enumerate(leaves):
             path = tree.path(index)
             assert path == merkle_path(suite_hash, leaves, index)
-            assert len(path) == path_steps(count) and 1 << len(path) >= count > (1 << len(path)) // 2
+            assert len(path) == path_steps(count)
+            assert 1 << len(path) >= count > (1 << len(path)) // 2
             assert verify_path(suite_hash, leaf=leaf, index=index, count=count, path=path, root=tree.root)
             for other in range(count):
                 same = other == index
-                assert verify_path(
-                    suite_hash, leaf=leaf, index=other, count=count, path=path, root=tree.root
-                ) is same
-                assert verify_path(
-                    suite_hash, leaf=leaves[other], index=index, count=count, path=path, root=tree.root
-                ) is same
+                assert verify_path(suite_hash, leaf=leaf, index=other, count=count, path=path, root=tree.root) is same
+                assert (
+                    verify_path(suite_hash, leaf=leaves[other], index=index, count=count, path=path, root=tree.root)
+                    is same
+                )
 
 
 @pytest.mark.row("D-7")
@@ -81,13 +81,13 @@ def test_moved_merged_split_or_reordered_lists_have_other_roots(
         items[::-1],
         items[1:] + items[:1],
         items[:at] + items[at + 1 :],
-        items[:at] + [items[at], items[at]] + items[at + 1 :],
+        [*items[:at], items[at], items[at], *items[at + 1 :]],
         [*items, items[-1]],
         items + items,
         [*items, empty],
         [*items, bytes(32)],
         [merged, *items[2:]],
-        items[:at] + [items[at][1:] + items[at][:1]] + items[at + 1 :],
+        [*items[:at], items[at][1:] + items[at][:1], *items[at + 1 :]],
     ]
     root = merkle_root(suite_hash, items)
     for other in changed:
@@ -126,13 +126,14 @@ def test_every_mutated_path_is_refused() -> None:
             assert not good(path=[_xor(node, flip) if i == step else node for i, node in enumerate(path)])
     for step in range(len(path)):
         assert not good(path=path[:step] + path[step + 1 :])
-        assert not good(path=path[:step] + [path[step]] + path[step:])
-        assert not good(path=path[:step] + [path[step][:-1]] + path[step + 1 :])
-        assert not good(path=path[:step] + [path[step] + b"\0"] + path[step + 1 :])
+        assert not good(path=[*path[:step], path[step], *path[step:]])
+        assert not good(path=[*path[:step], path[step][:-1], *path[step + 1 :]])
+        assert not good(path=[*path[:step], path[step] + b"\x00", *path[step + 1 :]])
         swapped = [*path]
         swapped[step - 1], swapped[step] = swapped[step], swapped[step - 1]
         assert not good(path=swapped)
-    assert not good(path=[]) and not good(path=path + path)
+    assert not good(path=[])
+    assert not good(path=path + path)
     for count in (*range(11), *range(12, 40), -1, 1 << 64, 1 << 70):
         assert not good(count=count)
     for index in (-1, -5, 11, 11 + 6, 16 + 6, 1 << 64):

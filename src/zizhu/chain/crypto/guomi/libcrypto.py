@@ -175,7 +175,7 @@ class Libcrypto:
         finally:
             library.EC_POINT_clear_free(point)
             library.BN_clear_free(number)
-        assert done == 1 and written == 33, "libcrypto could not multiply on the SM2 curve"
+        assert (done, written) == (1, 33), "libcrypto could not multiply on the SM2 curve"
         return out.raw
 
     def sign(self, secret: bytes, digest: bytes) -> bytes:
