@@ -140,6 +140,17 @@ def test_every_mutated_path_is_refused() -> None:
         assert not good(index=index)
 
 
+def test_a_path_of_wrong_length_is_refused_before_anything_is_hashed() -> None:
+    """A path of a million steps, or a count that does not fit it, costs no hash."""
+
+    def unwanted(domain: bytes, data: bytes) -> bytes:
+        raise AssertionError(f"hashed {len(data)} bytes in {domain!r}")
+
+    leaf, root = bytes(32), bytes(32)
+    for count, steps in ((1, 1), (2, 0), (11, 3), (11, 5), (11, 1_000_000), (1 << 65, 65)):
+        assert not verify_path(unwanted, leaf=leaf, index=0, count=count, path=[bytes(32)] * steps, root=root)
+
+
 def test_an_inner_node_proves_nothing_as_a_leaf() -> None:
     """An inner node, an empty place or a leaf's hash handed in as leaf of a shorter path is refused."""
     leaves = _ids(4)

@@ -1,8 +1,10 @@
 """Signature schemes: what is refused, how nonces behave, what happens without libcrypto."""
 
 import ctypes
+import hashlib
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from zizhu.chain.crypto.guomi import curve as sm2_curve
 from zizhu.chain.crypto.guomi import integers, libcrypto
@@ -147,6 +149,22 @@ def test_sm2_rungs_accept_the_extremes_and_refuse_them_plus_n(r: int, s: int) ->
             assert not sm2_curve.well_formed(high_r.to_bytes(32, "big") + high_s.to_bytes(32, "big"))
 
 
+def test_sm2_rungs_agree_on_an_x_between_n_and_p() -> None:
+    """r = e + x1 mod n where x1 itself is n or more, which no random test meets (one in 2³²): good on both rungs."""
+    high = next(point for x in range(SM2.n, SM2.n + 64) if (point := decompress(b"\2" + x.to_bytes(32, "big"))))
+    r, s = 123456789, 987654321
+    # The public key for which sG + tP is that point: P = t⁻¹(R - sG). Nobody knows its secret.
+    inverse = pow(r + s, -1, SM2.n)
+    total = Table(SM2.base, curve=SM2, width=4).add_multiple(integers.INFINITY, -s * inverse % SM2.n)
+    total = Table(high, curve=SM2, width=4).add_multiple(total, inverse)
+    public = integers.normalise([total], SM2)[0]
+    digest = ((r - high.x) % SM2.n).to_bytes(32, "big")
+    signature = r.to_bytes(32, "big") + s.to_bytes(32, "big")
+    for key in (IntegerKey(public), open_libcrypto().prepare(public)):
+        assert key.verify(digest, signature)
+        assert not key.verify(bytes(32), signature)
+
+
 def test_sm2_refuses_r_plus_s_of_n() -> None:
     """t = r + s mod n = 0 is refused (GB/T 32918.2, 7.1, B5) on both rungs, though r and s are in range."""
     public = SM2.base
@@ -195,7 +213,9 @@ def test_secp256k1_refuses_high_s() -> None:
         high = secp256k1.ORDER - int.from_bytes(signature[32:], "big")
         assert high > secp256k1.ORDER // 2
         assert scheme.verify(public_key, message, signature)
-        assert not scheme.verify(public_key, message, signature[:32] + high.to_bytes(32, "big"))
+        mirrored = signature[:32] + high.to_bytes(32, "big")
+        assert not scheme.verify(public_key, message, mirrored)
+        assert not secp256k1.well_formed(mirrored), "our rule, not only that of the library"
 
 
 def test_ed25519_refuses_small_order_and_other_encodings() -> None:
@@ -215,6 +235,20 @@ def test_ed25519_refuses_small_order_and_other_encodings() -> None:
             assert not scheme.verify(point, MESSAGE, point + bytes(32))
     s = int.from_bytes(signature[32:], "little") + ed25519.ORDER
     assert not scheme.verify(public_key, MESSAGE, signature[:32] + s.to_bytes(32, "little"))
+
+
+def test_ed25519_refuses_a_signers_r_of_small_order() -> None:
+    """R = identity with s = k·a satisfies the equation; libraries differ on it, so it is refused."""
+    scheme = international.members
+    secret = scheme.generate()
+    public_key = scheme.public_key(secret)
+    head = int.from_bytes(hashlib.sha512(secret).digest()[:32], "little")
+    scalar = (head & ((1 << 254) - 8)) | 1 << 254
+    identity = (1).to_bytes(32, "little")
+    challenge = int.from_bytes(hashlib.sha512(identity + public_key + MESSAGE).digest(), "little")
+    forced = identity + (challenge * scalar % ed25519.ORDER).to_bytes(32, "little")
+    Ed25519PublicKey.from_public_bytes(public_key).verify(forced, MESSAGE)
+    assert not scheme.verify(public_key, MESSAGE, forced)
 
 
 def test_ed25519_small_order_list_is_complete() -> None:
