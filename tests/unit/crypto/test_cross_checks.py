@@ -44,8 +44,8 @@ def _variants(signature: bytes, draw: random.Random) -> list[bytes]:
 
 @pytest.mark.row("G-1")
 def test_sm2_agrees_with_a_second_implementation_both_ways() -> None:
-    """Then all agree: what libcrypto signs, GmSSL and our integers accept, and the other way round; on altered
-    signatures and messages all three give the same verdict."""
+    """SM2 agrees with a second implementation both ways: what libcrypto signs, GmSSL and our integers accept, and the
+    other way round; on altered signatures and messages all three give the same verdict."""
     ours, integers = guomi.accounts, Sm2(choose=Integers)
     draw = random.Random(SEED)
     for batch in _batches(CHECKS // 2):

@@ -114,8 +114,8 @@ def _reached(start: str) -> dict[str, str]:
 
 @pytest.mark.row("G-1")
 def test_crypto_imports_no_random_and_no_simulator() -> None:
-    """Then static ban of `random` in crypto; only `secrets`/OpenSSL; simulator's PRNG must not be importable by key
-    code (import test)."""
+    """`random` is banned from crypto, and so is every room but model: keys and nonces come from the operating
+    system's generator alone, never from the simulator's."""
     files = sorted(CRYPTO.rglob("*.py"))
     assert len(files) > 12
     for file in files:
@@ -126,7 +126,7 @@ def test_crypto_imports_no_random_and_no_simulator() -> None:
 
 @pytest.mark.row("G-1")
 def test_gmssl_is_not_a_dependency() -> None:
-    """Then gmssl is **not** a dependency: no run-time dependency begins with its name."""
+    """gmssl, which drew its nonces from `random`, is no dependency: no run-time dependency begins with its name."""
     project = tomllib.loads((PACKAGE.parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["dependencies"]
     assert not [name for name in project["dependencies"] if name.startswith(("gmssl", "tongsuo", "pysm"))]

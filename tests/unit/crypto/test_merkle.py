@@ -72,7 +72,7 @@ def test_every_leaf_is_proved_by_a_path_of_exactly_log2_steps() -> None:
 def test_moved_merged_split_or_reordered_lists_have_other_roots(
     items: list[bytes], others: list[bytes], place: int
 ) -> None:
-    """Then hash differs (property); all hashing via one domain-separated, length-prefixed encoder."""
+    """Moving boundaries, merging, splitting or reordering a list of byte strings changes its hash."""
     at = place % len(items)
     empty = suite_hash(b"empty", b"")
     merged = suite_hash(b"inner", suite_hash(b"leaf", items[0]) + suite_hash(b"leaf", items[-1]))
@@ -98,7 +98,7 @@ def test_moved_merged_split_or_reordered_lists_have_other_roots(
 @settings(max_examples=100, deadline=None)
 @given(domain=st.text("abc", min_size=1, max_size=8), data=st.binary(max_size=8), moved=st.integers(1, 8))
 def test_a_byte_moved_between_domain_and_data_changes_the_hash(domain: str, data: bytes, moved: int) -> None:
-    """Then hash differs (property): the domain's length stands in front of it."""
+    """Everything is hashed with domains and lengths: the length of the domain stands in front of it."""
     name = domain.encode()
     for suite in (guomi, international):
         here = suite.hash(name, data)

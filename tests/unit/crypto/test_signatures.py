@@ -287,7 +287,7 @@ def test_secret_keys_out_of_range_are_refused(scheme: SignatureScheme, order: in
 @pytest.mark.row("G-1")
 @pytest.mark.parametrize("scheme", ONLY_SCHEMES)
 def test_no_nonce_is_used_for_two_messages(scheme: SignatureScheme) -> None:
-    """Then nonce reuse test: over 200 messages of one key no r comes twice; the same message again is either the
+    """Nonces never repeat: over 200 messages of one key no r comes twice; the same message again is either the
     same signature (deterministic nonce) or one with another r (drawn nonce)."""
     secret = scheme.generate()
     signatures = [scheme.sign(secret, number.to_bytes(2, "big")) for number in range(200)]

@@ -144,7 +144,7 @@ def test_sha256_gives_the_standards_digest() -> None:
 @pytest.mark.row("G-1")
 @pytest.mark.parametrize("scheme", [guomi.accounts, guomi.members, Sm2(choose=Integers)], ids=["a", "m", "integers"])
 def test_sm2_agrees_with_the_recommended_curves_example(scheme: Sm2) -> None:
-    """Then all agree: key, e with Z_A and signature of GB/T 32918.5 A.2, on every rung."""
+    """SM2 agrees with the published vectors: key, e with Z_A and signature of GB/T 32918.5 A.2, on every rung."""
     public_key = scheme.public_key(SECRET)
     assert decompress(public_key) == PUBLIC
     assert compress(PUBLIC) == public_key
@@ -157,7 +157,8 @@ def test_sm2_agrees_with_the_recommended_curves_example(scheme: Sm2) -> None:
 
 @pytest.mark.row("G-1")
 def test_sm2_agrees_with_the_example_curve() -> None:
-    """Then all agree: e with Z_A of ALICE123@YAHOO.COM and signature of GB/T 32918.2 A.2, another curve."""
+    """SM2 agrees with the published vectors: e with Z_A of ALICE123@YAHOO.COM and the signature
+    of GB/T 32918.2 A.2, on another curve."""
     assert EXAMPLE.holds(EXAMPLE.base)
     assert EXAMPLE.holds(EXAMPLE_PUBLIC)
     assert SM2.holds(SM2.base)
