@@ -2,6 +2,7 @@
 
 import ctypes
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -373,3 +374,15 @@ def test_prepared_keys_are_kept_and_bounded() -> None:
     for key in [*keys, keys[-1], keys[0]]:
         assert not scheme.verify(key, MESSAGE, signature)
     assert rung.prepared == 9, "eight keys, the last still kept, the first evicted"
+
+
+def test_threads_share_prepared_keys_while_others_evict_them() -> None:
+    """Four threads on eight keys with room for four: every verdict right, no context freed under a caller."""
+    scheme = Sm2(choose=CountingRung)
+    secrets_made = [number.to_bytes(32, "big") for number in range(1, 9)]
+    keys = [scheme.public_key(secret) for secret in secrets_made]
+    good = [Signed(key, MESSAGE, scheme.sign(secret, MESSAGE)) for key, secret in zip(keys, secrets_made, strict=True)]
+    bad = [Signed(keys[index - 1], MESSAGE, item.signature) for index, item in enumerate(good)]
+    with ThreadPoolExecutor(4) as pool:
+        verdicts = list(pool.map(scheme.verify_many, [good + bad] * 8))
+    assert verdicts == [[True] * 8 + [False] * 8] * 8
