@@ -1,5 +1,6 @@
 """The end of a log that a crash tore is cut to the last whole record; what was synced is never cut."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -70,8 +71,6 @@ def test_what_opening_found_is_written_again_before_it_is_served(crashed: tuple[
     rewritten = bytearray()
 
     def overwrite(handle: int, data: bytes, offset: int) -> int:
-        import os
-
         if "settled" not in seen:
             assert offset == begin
             rewritten.extend(data)
