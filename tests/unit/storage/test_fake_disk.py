@@ -1,11 +1,13 @@
 """The fake disk loses exactly what a real one may lose, and the same each time."""
 
 import random
+from functools import partial
 
 import pytest
 
-from zizhu.chain.model.errors import AskedWrongly, OperatingFault
+from zizhu.chain.model.errors import OperatingFault
 from zizhu.chain.storage.port import Put
+from zizhu.framework.testkit.conformance.storage import refused_with
 from zizhu.framework.testkit.fakes.disk import FakeDisk
 
 
@@ -24,7 +26,8 @@ def test_a_crash_takes_what_was_not_synced() -> None:
     store.write([Put(b"b", b"2")], durable=True)
     store.write([Put(b"a", b"3")], durable=False)
     disk.crash()
-    assert [tuple(record) for record in disk.log("votes").records()] == list(zip(positions, (b"one", b"two"), strict=True))
+    survivors = [tuple(record) for record in disk.log("votes").records()]
+    assert survivors == list(zip(positions, (b"one", b"two"), strict=True))
     assert disk.store("state").scan(b"") == [(b"a", b"1"), (b"b", b"2")]
 
 
@@ -70,10 +73,21 @@ def test_handles_of_before_are_closed() -> None:
     for end in (disk.crash, disk.wipe, lambda: (disk.log("votes"), disk.store("state"))):
         log, store = disk.log("votes"), disk.store("state")
         end()
-        for call in (lambda: log.append([b"x"]), log.sync, lambda: store.get(b"a")):
-            with pytest.raises(AskedWrongly) as caught:
-                call()
-            assert caught.value.code.code == "storage.closed"
+        refused_with("storage.closed", partial(log.append, [b"x"]))
+        refused_with("storage.closed", log.sync)
+        refused_with("storage.closed", partial(store.get, b"a"))
+
+
+def test_what_an_opened_one_shows_is_durable() -> None:
+    """A killed process loses nothing it wrote, and what the next one finds on opening no crash takes any more."""
+    disk = FakeDisk()
+    disk.log("votes").append([b"x"])
+    disk.store("state").write([Put(b"a", b"1")], durable=False)
+    disk.log("votes")
+    disk.store("state")
+    disk.crash()
+    assert contents(disk, "votes") == [b"x"]
+    assert disk.store("state").get(b"a") == b"1"
 
 
 def test_a_wiped_disk_is_empty() -> None:

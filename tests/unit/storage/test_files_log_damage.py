@@ -43,7 +43,7 @@ def read_all(folder: Path) -> tuple[list[bytes], ZizhuError | None]:
 
 
 def test_every_flipped_byte_of_every_segment(folder: Path) -> None:
-    """Whichever byte is flipped: storage.damaged with the file and the offset of the record, and nothing wrong served."""
+    """Whichever byte is flipped: storage.damaged with file and offset of the record, and nothing wrong is served."""
     starts = segment_starts(folder)
     assert len(starts) >= 3
     for start in starts:

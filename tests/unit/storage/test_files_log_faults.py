@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -153,11 +154,10 @@ def test_crash_during_recovery(tmp_path: Path, again: int) -> None:
         acknowledged: list[bytes] = []
         sent: list[bytes] = []
         with pytest.raises(PowerLoss):
-            work(open_log(folder, segment_bytes_max=SEGMENT_BYTES, door=Machine(folder, fatal).door()), acknowledged, sent)
-        try:
+            log = open_log(folder, segment_bytes_max=SEGMENT_BYTES, door=Machine(folder, fatal).door())
+            work(log, acknowledged, sent)
+        with suppress(PowerLoss):
             open_log(folder, segment_bytes_max=SEGMENT_BYTES, door=Machine(folder, again).door()).close()
-        except PowerLoss:
-            pass
         log = open_log(folder, segment_bytes_max=SEGMENT_BYTES, door=QUICK)
         found = [record.data for record in log.records()]
         log.close()
@@ -242,13 +242,12 @@ def test_short_writes_are_completed(tmp_path: Path) -> None:
 
 def test_every_failure_at_a_new_segment_is_final(tmp_path: Path) -> None:
     """If a new segment cannot be made or synced, the log is unusable, and opening it again serves what was synced."""
-    for number, make in enumerate(
-        (
-            lambda at: Door(sync=failing_once(os.fdatasync, at=at)),  # type: ignore[arg-type]
-            lambda at: Door(sync_folder=failing_once(sync_folder, at=at)),  # type: ignore[arg-type]
-            lambda at: Door(write=failing_once(os.write, at=at)),  # type: ignore[arg-type]
-        )
-    ):
+    makes: tuple[Callable[[int], Door], ...] = (
+        lambda at: Door(sync=failing_once(os.fdatasync, at=at)),  # type: ignore[arg-type]
+        lambda at: Door(sync_folder=failing_once(sync_folder, at=at)),  # type: ignore[arg-type]
+        lambda at: Door(write=failing_once(os.write, at=at)),  # type: ignore[arg-type]
+    )
+    for number, make in enumerate(makes):
         for at in range(1, 3):
             folder = tmp_path / f"{number}-{at}"
             open_log(folder, segment_bytes_max=SEGMENT_BYTES).close()

@@ -5,19 +5,26 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from zizhu.chain.model.errors import AskedWrongly, OperatingFault
 from zizhu.chain.storage.atomic_file import write_atomic_file
-from zizhu.chain.storage.bounds import check_name
+from zizhu.chain.storage.bounds import KEY_BYTES_MAX, VALUE_BYTES_MAX, check_batch, check_name
 from zizhu.chain.storage.folder_format import claim_folder
 from zizhu.chain.storage.lock import LOCK_FILE, lock_folder
 from zizhu.chain.storage.placement import DATA_CLASSES, Placement, allowed_stores, checked_placement
-from zizhu.chain.storage.port import Put
+from zizhu.chain.storage.port import Delete, KeyValueStore, Put
 from zizhu.chain.storage.rocksdb import store as rocksdb
 from zizhu.chain.storage.sqlite import store as sqlite
+from zizhu.framework.testkit.conformance.storage import refused_with
+
+OPENERS: dict[str, Callable[[Path, str], KeyValueStore]] = {
+    "sqlite": sqlite.open_store,
+    "rocksdb": rocksdb.open_store,
+}
 
 LOCKER = """
 import pathlib, sys
@@ -93,7 +100,7 @@ def test_atomic_file_that_fails_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["sqlite", "rocksdb"])
 def test_stores_refuse_newer_and_foreign_folders(tmp_path: Path, kind: str) -> None:
     """A store's folder of a newer version, of the other store or of a stranger is refused by name and not touched."""
-    open_store = {"sqlite": sqlite.open_store, "rocksdb": rocksdb.open_store}[kind]
+    open_store = OPENERS[kind]
     open_store(tmp_path, "state").close()
     for text, code in (
         (f"zizhu {kind} 2\n", "storage.newer_format"),
@@ -113,7 +120,7 @@ def test_stores_refuse_newer_and_foreign_folders(tmp_path: Path, kind: str) -> N
 @pytest.mark.parametrize("kind", ["sqlite", "rocksdb"])
 def test_a_store_is_held_once(tmp_path: Path, kind: str) -> None:
     """A second opening of a store that is in use is storage.open_failed, not a shared database."""
-    open_store = {"sqlite": sqlite.open_store, "rocksdb": rocksdb.open_store}[kind]
+    open_store = OPENERS[kind]
     store = open_store(tmp_path, "state")
     store.write([Put(b"a", b"1")], durable=True)
     with pytest.raises(OperatingFault) as caught:
@@ -209,3 +216,11 @@ def test_placement_choices() -> None:
     with pytest.raises(AskedWrongly) as caught:
         checked_placement({"photos": "files"})
     assert caught.value.code.code == "storage.data_class_unknown"
+
+
+def test_the_longest_value_and_key() -> None:
+    """What the bounds name is taken, one byte more is refused by name."""
+    longest = bytes(VALUE_BYTES_MAX)
+    check_batch([Put(b"k" * KEY_BYTES_MAX, longest)])
+    refused_with("storage.value_bad", lambda: check_batch([Put(b"k", longest + b"x")]))
+    refused_with("storage.key_bad", lambda: check_batch([Delete(b"k" * (KEY_BYTES_MAX + 1))]))

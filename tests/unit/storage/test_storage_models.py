@@ -1,7 +1,7 @@
 """Stores against a dict and logs against a list, over random histories with reopening and crashes."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,12 @@ from zizhu.chain.storage.rocksdb import store as rocksdb
 from zizhu.chain.storage.sqlite import store as sqlite
 from zizhu.framework.testkit.fakes.disk import FakeDisk
 
-OPENERS = {"memory": memory.open_store, "sqlite": sqlite.open_store, "rocksdb": rocksdb.open_store}
+Scan = tuple[bytes, bytes | None, int | None]
+OPENERS: dict[str, Callable[[Path, str], KeyValueStore]] = {
+    "memory": memory.open_store,
+    "sqlite": sqlite.open_store,
+    "rocksdb": rocksdb.open_store,
+}
 
 keys = st.binary(min_size=1, max_size=3) | st.sampled_from([b"a", b"a\xff", b"a\xff\xff", b"b", b"\xff", b"\xff\xff"])
 changes = st.builds(Put, keys, st.binary(max_size=8)) | st.builds(Delete, keys)
@@ -34,7 +39,7 @@ def apply(model: dict[bytes, bytes], batch: list[Change]) -> None:
             model.pop(change.key, None)
 
 
-def check_scan(store: KeyValueStore, model: dict[bytes, bytes], scan: tuple[bytes, bytes | None, int | None]) -> None:
+def check_scan(store: KeyValueStore, model: dict[bytes, bytes], scan: Scan) -> None:
     prefix, after, limit = scan
     expected = sorted(
         (key, value) for key, value in model.items() if key.startswith(prefix) and (after is None or key > after)
@@ -51,7 +56,7 @@ def folder_of_one_history() -> Iterator[Path]:
 @pytest.mark.parametrize("kind", sorted(OPENERS))
 @settings(max_examples=15, deadline=None)
 @given(history=histories)
-def test_a_store_is_a_sorted_dict(kind: str, history: list[tuple[list[Change], bool, tuple[bytes, bytes | None, int | None], bool]]) -> None:
+def test_a_store_is_a_sorted_dict(kind: str, history: list[tuple[list[Change], bool, Scan, bool]]) -> None:
     """Whatever is written, each get and scan answers as a dict would, also after reopening."""
     model: dict[bytes, bytes] = {}
     with folder_of_one_history() as folder:
@@ -95,7 +100,9 @@ def test_a_crashed_fake_store_holds_a_prefix_of_the_batches(
 
 
 steps = st.lists(
-    st.tuples(st.lists(st.binary(min_size=1, max_size=120), max_size=4), st.sampled_from(["", "sync", "reopen", "forget"])),
+    st.tuples(
+        st.lists(st.binary(min_size=1, max_size=120), max_size=4), st.sampled_from(["", "sync", "reopen", "forget"])
+    ),
     max_size=12,
 )
 

@@ -34,7 +34,9 @@ def opened(kind: str, folder: Path) -> KeyValueStore:
 
 def kill_after(program: str, folder: Path, lines: int) -> int:
     """Runs `program`, kills it by SIGKILL once it has acknowledged `lines` times; the last number it acknowledged."""
-    process = subprocess.Popen([sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE, env=dict(os.environ))
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE, env=dict(os.environ)
+    )
     assert process.stdout is not None
     acknowledged = [process.stdout.readline() for _ in range(lines)]
     process.send_signal(signal.SIGKILL)
