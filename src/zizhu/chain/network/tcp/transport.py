@@ -99,10 +99,10 @@ class TcpTransport:
         self._socket = await _bound(self._setting.host, self._setting.port)
         self._listener = listener
         self._refusals = Budget(bytes_per_s=1, frames_per_s=self._limits.refusals_per_s, now_s=loop.time())
-        self._spawn(self._accept(self._socket))
+        _spawn(self._tasks, self._accept(self._socket))
         for side in self._sides.values():
             if self._setting.me < side.peer.member:
-                self._spawn(self._dial(side))
+                _spawn(self._tasks, self._dial(side))
 
     def send(self, peer: MemberId, frame: bytes, *, urgent: bool) -> None:
         """Queue `frame` for `peer` (of the setting, asserted); dropped and counted while there is no link."""
@@ -283,7 +283,7 @@ class TcpTransport:
                 raw.close()
                 continue
             self._unproven[host] = count + 1
-            self._spawn(self._admit(raw, host, f"{host}:{remote[1]}"))
+            _spawn(self._tasks, self._admit(raw, host, f"{host}:{remote[1]}"))
 
     async def _admit(self, raw: socket.socket, host: str, address: str) -> None:
         """The TLS handshake of one caller; it counts as unproven until that is over."""
@@ -305,17 +305,6 @@ class TcpTransport:
                 self._unproven[host] = left
             else:
                 del self._unproven[host]
-
-    def _spawn(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks[task] = None
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        """A task that failed is our bug: its exception goes to the loop's handler, which stops the node."""
-        del self._tasks[task]
-        if not task.cancelled():
-            task.result()
 
 
 def build(setting: Setting) -> TcpTransport:
@@ -343,6 +332,22 @@ async def _bound(host: str, port: int) -> socket.socket:
         raise OperatingFault(LISTEN, host=host, port=port, reason=_reason(error)) from None
     listening.setblocking(False)
     return listening
+
+
+def _spawn(tasks: dict[asyncio.Task[None], None], work: Coroutine[object, object, None]) -> None:
+    """Run `work` beside, listed in `tasks` until it ends.
+
+    One that fails is our bug: its exception goes to the loop's handler, which stops the node.
+    """
+
+    def ended(task: asyncio.Task[None]) -> None:
+        del tasks[task]
+        if not task.cancelled():
+            task.result()
+
+    task = asyncio.get_running_loop().create_task(work)
+    tasks[task] = None
+    task.add_done_callback(ended)
 
 
 def _reason(error: BaseException) -> str:
