@@ -10,7 +10,7 @@ import socket
 import ssl
 import sys
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 from zizhu.chain.model import limits
 from zizhu.chain.model.errors import ErrorCode, SpokeWrongly, ZizhuError
@@ -139,8 +139,7 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The TLS handshake succeeded; nothing is parsed before the certificate is pinned to a member."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = transport = cast(asyncio.Transport, transport)  # uvloop's is one by shape only
         ssl_object: ssl.SSLObject = transport.get_extra_info("ssl_object")
         certificate = ssl_object.getpeercert(binary_form=True)
         try:
@@ -180,9 +179,11 @@ class Link(asyncio.Protocol):
         for timer in (self._timer, self._credit):
             if timer is not None:
                 timer.cancel()
-        self._over = True
-        if self._error is None and exc is not None:
+        if self._error is None and isinstance(exc, OSError):  # others are ours and went to the loop's handler
             self._error = SpokeWrongly(HANDSHAKE, address=self.address, reason=str(exc) or type(exc).__name__)
+        elif self._error is None and not self._over and not self.up:
+            self._error = SpokeWrongly(HANDSHAKE, address=self.address, reason="it was closed before a greeting came")
+        self._over = True
         self._owner.link_lost(self, self._error)
         if not self.closed.done():
             self.closed.set_result(None)

@@ -8,15 +8,13 @@ DER; RFC 7469 calls it an SPKI pin) must be that of a member. Dates in certifica
 wrong clock must not break links, and the genesis, not a date, says who is a member.
 """
 
-import hashlib
 import ssl
 from collections.abc import Sequence
 
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from zizhu.chain.model.errors import AskedWrongly, ErrorCode
+from zizhu.chain.crypto.certificates import tls_pin
+from zizhu.chain.model.errors import AskedWrongly, ErrorCode, SpokeWrongly
 from zizhu.chain.network.port import Credentials, Peer
 
 _NO_CHECK_TIME = 0x200000
@@ -39,12 +37,11 @@ PEER_CERTIFICATE = ErrorCode(
 
 
 def pin_of(certificate: bytes) -> bytes | None:
-    """SHA-256 of the public key in a certificate (DER): 32 bytes; None if it cannot be read."""
+    """The pin of a certificate (DER): 32 bytes; None if its key cannot be read."""
     try:
-        key = x509.load_der_x509_certificate(certificate).public_key()
-    except (ValueError, UnsupportedAlgorithm):
+        return tls_pin(certificate)
+    except (SpokeWrongly, UnsupportedAlgorithm):
         return None
-    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
 
 
 def server_context(credentials: Credentials, peers: Sequence[Peer]) -> ssl.SSLContext:

@@ -264,7 +264,7 @@ class TcpTransport:
         except (OSError, TimeoutError, UnicodeError) as error:
             self._refused(peer.member, SpokeWrongly(HANDSHAKE, address=address, reason=_reason(error)))
         else:
-            await link.closed
+            await asyncio.wait([link.closed])  # cancelling this does not cancel what `close` waits for
 
     async def _accept(self, listening: socket.socket) -> None:
         """Take connections from others, as many at a time as the limits bear."""
