@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-import changelog
 import pytest
+
+import changelog
 
 
 def test_fragments_stand_in_the_order_of_kinds(tmp_path: Path) -> None:
