@@ -165,9 +165,7 @@ def read_key(path: Path, *, passphrase: bytes) -> StoredKey:
         )
     except InvalidTag:
         raise AskedWrongly(WRONG_PASSPHRASE, path=path) from None
-    return StoredKey(
-        suite=file.suite, scheme=file.scheme, public_key=bytes.fromhex(file.public_key), secret=secret
-    )
+    return StoredKey(suite=file.suite, scheme=file.scheme, public_key=bytes.fromhex(file.public_key), secret=secret)
 
 
 def read_label(path: Path) -> KeyLabel:
