@@ -5,6 +5,7 @@ numbers that differ between machines (floats). Imports are import-linter's busin
 """
 
 import ast
+import sys
 from collections.abc import Iterator
 
 from checks.sets import set_uses
@@ -103,7 +104,7 @@ def _tests(source: Source) -> Iterator[Problem]:
         zero = bool(node.args) and isinstance(node.args[0], ast.Constant) and node.args[0].value == 0
         if called == "time.sleep" or (called == "asyncio.sleep" and not zero):
             yield Problem("sleep", source.path, node.lineno, "wait for an event with a deadline, never for a time")
-        if called == "monkeypatch.setattr":
+        if called == "monkeypatch.setattr" and not _is_standard(node):
             yield Problem(
                 "mock", source.path, node.lineno, "pass the neighbour in: code that must be patched hides one"
             )
@@ -111,6 +112,11 @@ def _tests(source: Source) -> Iterator[Problem]:
         if name.rsplit(".", 1)[-1].startswith("test_") and not _can_fail(function):
             text = "nothing in this test can fail: assert what the docstring promises"
             yield Problem("empty-test", f"{source.path}:{name}", function.lineno, text)
+
+
+def _is_standard(patch: ast.Call) -> bool:
+    """Whether a patch replaces something of the standard library: a test's way to be another machine."""
+    return bool(patch.args) and dotted(patch.args[0]).split(".")[0] in sys.stdlib_module_names
 
 
 def _can_fail(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

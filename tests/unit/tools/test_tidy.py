@@ -175,6 +175,12 @@ def test_habits_of_tests(tree: Shelf, line: str, rule: str) -> None:
     assert rule in tree.put("tests/unit/test_a.py", line + "\n").rules(purity.check)
 
 
+def test_another_machine_may_be_pretended(tree: Shelf) -> None:
+    """The standard library may be patched: no terminal, no clock; our own code may not."""
+    text = "import sys\ndef test_a(monkeypatch):\n    monkeypatch.setattr(sys, 'stdin', None)\n    assert True\n"
+    assert tree.put("tests/unit/test_a.py", text).rules(purity.check) == []
+
+
 def test_yielding_to_the_loop_is_no_sleep(tree: Shelf) -> None:
     """asyncio.sleep(0) waits for nothing."""
     assert tree.put("tests/unit/test_a.py", "import asyncio\nasyncio.sleep(0)\n").rules(purity.check) == []

@@ -11,6 +11,7 @@ from typing import assert_never
 from zizhu.chain.consensus import port as engine
 from zizhu.chain.consensus.certificate import Electorate, verify_certificate
 from zizhu.chain.consensus.port import ConsensusEngine, EngineStatus, Ready
+from zizhu.chain.crypto.hashing import block_hash
 from zizhu.chain.ledger.archive import BlockArchive
 from zizhu.chain.ledger.branches import Executed
 from zizhu.chain.ledger.ledger import Ledger
@@ -189,9 +190,7 @@ class NodeMachine:
         limit = self.ledger.record.parameters.block_transactions_max
         window = self.ledger.record.parameters.window
         candidates = self.pool.take(limit * (window + 1))
-        executed = self.ledger.build(
-            asked.parent, candidates=candidates, wall_ms=self._now.wall_ms, proposer=self.me
-        )
+        executed = self.ledger.build(asked.parent, candidates=candidates, wall_ms=self._now.wall_ms, proposer=self.me)
         if not executed.transactions and not asked.empty:
             self.ledger.drop(executed.hash)
             return None
@@ -220,9 +219,7 @@ class NodeMachine:
         self._admission.final(executed.receipts)
         for removed in self.pool.expire(executed.height, now_ms):
             self._admission.expired(removed.transaction.id, executed.height)
-        self._out.append(
-            Report("committed", {"height": executed.height, "transactions": len(executed.transactions)})
-        )
+        self._out.append(Report("committed", {"height": executed.height, "transactions": len(executed.transactions)}))
         for at in [at for at, height in self._written.items() if height <= executed.height]:
             del self._written[at]
         for at in [at for at, (height, _) in self._in_flight.items() if height <= executed.height]:
@@ -380,8 +377,7 @@ class NodeMachine:
         executed = self.ledger.execute(parsed, block)
         assert isinstance(executed, Executed), f"height {header.height} is certified and refused here: {executed}"
         assert executed.outcome_hash == certificate.outcome, (
-            f"height {header.height}: own outcome {executed.outcome_hash.hex()}, "
-            f"certified {certificate.outcome.hex()}"
+            f"height {header.height}: own outcome {executed.outcome_hash.hex()}, certified {certificate.outcome.hex()}"
         )
         ready = self._executed(executed).ready
         self._commit(certificate)
@@ -390,7 +386,7 @@ class NodeMachine:
         return ""
 
     def _hash_of(self, certified: Certified) -> BlockHash:
-        return assembly.block_hash(self.ledger.suite, certified.block.header)
+        return block_hash(self.ledger.suite, certified.block.header)
 
     def _settle_engine(self) -> None:
         """The engine hears of a synced block before the next one is looked at."""

@@ -134,9 +134,9 @@ def maybe_propose(s: State) -> None:
     free = s.waiting.free
     if first or (s.due and not in_flight):
         _build(s, last, empty=True)
-    elif free and (not in_flight or free >= parameters.batch_transactions):
-        _build(s, last, empty=False)
-    elif free and s.waiting.oldest_ms >= parameters.batch_wait_ms:
+    elif (free and (not in_flight or free >= parameters.batch_transactions)) or (
+        free and s.waiting.oldest_ms >= parameters.batch_wait_ms
+    ):
         _build(s, last, empty=False)
     elif free:
         s.out.append(SetTimer("batch", max(1, parameters.batch_wait_ms - s.waiting.oldest_ms)))
