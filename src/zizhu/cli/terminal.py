@@ -14,21 +14,13 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from zizhu.chain.model.errors import AskedWrongly, Busy, ErrorCode, ZizhuError
+from zizhu.chain.model.errors import AskedWrongly, Busy, ZizhuError
 
 DEFAULT_DIRECTORY = Path("zizhu-data")
 
 Directory = Annotated[Path, typer.Option("--dir", help="Folder of the network · 网络文件夹")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line · 每行一个 JSON 对象")]
 Language = Annotated[str, typer.Option("--lang", help="en or zh · 界面语言")]
-
-NO_NETWORK = ErrorCode(
-    "cli.no_network",
-    "there is no network in {directory}",
-    "start one with `zizhu up`, or name its folder with --dir",
-    "{directory} 中没有网络",
-    "请用 `zizhu up` 启动,或用 --dir 指定其文件夹",
-)
 
 
 def language_of_environment() -> str:
