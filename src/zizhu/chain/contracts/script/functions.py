@@ -236,7 +236,7 @@ def _zip(run: Run, *values: Value) -> Value:
 
 def _take_pairs(run: Run, count: int, width: int) -> None:
     """Charges a list of `count` lists of `width`."""
-    run.spend(count)
+    run.spend(count * (width + 2))
     run.take_items(count * (width + 2))
 
 
