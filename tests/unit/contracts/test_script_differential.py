@@ -1,5 +1,7 @@
 """The interpreter against CPython, on generated programs of the part of the language both understand."""
 
+from itertools import chain
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +22,7 @@ def ints(depth: int) -> st.SearchStrategy[str]:
     if depth == 0:
         return flat
     inner = ints(depth - 1)
-    operators = st.sampled_from("+ - * // % & | ^".split())
+    operators = st.sampled_from(["+", "-", "*", "//", "%", "&", "|", "^"])
     return st.one_of(
         flat,
         st.builds("({} {} {})".format, inner, operators, inner),
@@ -63,7 +65,7 @@ def bools(depth: int) -> st.SearchStrategy[str]:
     if depth == 0:
         return flat
     inner, number, text = bools(depth - 1), ints(depth - 1), texts(depth - 1)
-    comparison = st.sampled_from("< <= > >= == !=".split())
+    comparison = st.sampled_from(["<", "<=", ">", ">=", "==", "!="])
     return st.one_of(
         flat,
         st.builds("(not {})".format, inner),
@@ -102,7 +104,7 @@ def blocks(depth: int) -> st.SearchStrategy[list[str]]:
     """Lines of statements."""
     simple = st.one_of(
         st.builds("{} = {}".format, INT_NAMES, ints(2)),
-        st.builds("{} {}= {}".format, INT_NAMES, st.sampled_from("+ - * // %".split()), ints(1)),
+        st.builds("{} {}= {}".format, INT_NAMES, st.sampled_from(["+", "-", "*", "//", "%"]), ints(1)),
         st.builds("{} = {}".format, TEXT_NAMES, texts(2)),
         st.builds("{} = {}".format, LIST_NAMES, lists(2)),
         st.builds("{}.append({})".format, LIST_NAMES, ints(1)),
@@ -119,7 +121,7 @@ def blocks(depth: int) -> st.SearchStrategy[list[str]]:
         st.builds("assert {}".format, bools(1)),
     ).map(lambda line: [line])
     if depth == 0:
-        return st.lists(simple, min_size=1, max_size=3).map(lambda parts: sum(parts, []))
+        return st.lists(simple, min_size=1, max_size=3).map(lambda parts: [*chain(*parts)])
     inner = blocks(depth - 1).map(indented)
     branch = st.builds(
         lambda test, body, other, otherwise: [f"if {test}:", *body, f"elif {other}:", *otherwise, "else:", *body],
@@ -132,10 +134,12 @@ def blocks(depth: int) -> st.SearchStrategy[list[str]]:
     )  # fmt: skip
     walk = st.builds(lambda source, body: [f"for i in {source}[:3]:", *body], LIST_NAMES, inner)
     repeat = st.builds(
-        lambda body, test: ["k = 0", "while k < 2:", "    k += 1", *body, f"    if {test}:", "        break"], inner, bools(1)
+        lambda body, test: ["k = 0", "while k < 2:", "    k += 1", *body, f"    if {test}:", "        break"],
+        inner,
+        bools(1),
     )
     part = simple | simple | branch | loop | walk | repeat
-    return st.lists(part, min_size=1, max_size=4).map(lambda parts: sum(parts, []))
+    return st.lists(part, min_size=1, max_size=4).map(lambda parts: [*chain(*parts)])
 
 
 FAILURES: dict[type[Exception], tuple[str, ...]] = {

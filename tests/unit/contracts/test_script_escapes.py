@@ -240,7 +240,7 @@ init()
 exc
 '''.strip().split("\n")
 
-STATEMENTS = r'''
+STATEMENTS = r"""
 from os import path
 from __future__ import annotations
 global x
@@ -326,7 +326,7 @@ assert
 pass pass
 	x = 1
 x = 1
-'''.strip("\n").split("\n")
+""".strip("\n").split("\n")
 
 MODULES = [
     "@public\nclass A:\n    pass",
@@ -518,7 +518,13 @@ E4 = [
     ("ten thousand elif", "def f(x):\n    if x:\n        pass\n" + "    elif x:\n        pass\n" * 5_000),
     ("blocks", "def f(x):\n" + "".join("  " * i + " if x:\n" for i in range(1, 13)) + " " * 40 + "pass\n"),
     ("hundred blocks", "def f(x):\n" + "".join(" " * i + "if x:\n" for i in range(1, 100)) + " " * 100 + "pass\n"),
-    ("else if", "def f(x):\n" + "".join(" " * i + "if x:\n" + " " * i + " pass\n" + " " * i + "else:\n" for i in range(1, 70)) + " " * 70 + "pass\n"),
+    (
+        "else if",
+        "def f(x):\n"
+        + "".join(" " * i + "if x:\n" + " " * i + " pass\n" + " " * i + "else:\n" for i in range(1, 70))
+        + " " * 70
+        + "pass\n",
+    ),
     ("nodes", "def f():\n" + "    x = [" + "1," * 900 + "]\n" + ("    x = [" + "1," * 900 + "]\n") * 35),
     ("line", "def f():\n    return [" + "1," * 5_000 + "]\n"),
     ("source", "#" * (prices.SOURCE_BYTES_MAX + 1)),
@@ -610,7 +616,9 @@ def test_hash_seed_locale_and_zone_change_nothing() -> None:
     outputs: list[bytes] = []
     for seed, locale, zone in (("0", "C", "UTC"), ("1", "tr_TR.UTF-8", "Asia/Shanghai"), ("random", "C.UTF-8", "")):
         environment = {**os.environ, "PYTHONHASHSEED": seed, "LC_ALL": locale, "TZ": zone}
-        outputs.append(subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=True).stdout)
+        outputs.append(
+            subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=True).stdout
+        )
     assert outputs[0] == outputs[1] == outputs[2]
     assert b"code=''" in outputs[0]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from zizhu.chain.contracts.port import HostRefusal, StepsExhausted
+from zizhu.chain.contracts.port import CallResult, HostRefusal, StepsExhausted
 from zizhu.chain.contracts.script import prices
 from zizhu.chain.contracts.script.engine import engine
 from zizhu.chain.contracts.script.functions import PURE
@@ -11,7 +11,7 @@ from zizhu.chain.model.value import decode_value, encode_value
 from zizhu.framework.testkit.fakes.host import MemoryHost
 
 
-def run(host: MemoryHost, body: str, *, steps_max: int = 1_000_000, kind: str = "public"):  # type: ignore[no-untyped-def]
+def run(host: MemoryHost, body: str, *, steps_max: int = 1_000_000, kind: str = "public") -> CallResult:
     """Runs lines as the body of a method."""
     lines = "".join(f"    {line}\n" for line in body.split("\n"))
     return host.call(engine.load(f"@{kind}\ndef f():\n{lines}".encode()), "f", steps_max=steps_max)
@@ -36,15 +36,38 @@ def test_host_functions_are_exactly_these() -> None:
         ("verify", ("suite", "public_key", "message", "signature")),
         ("hash", ("algorithm", "data")),
     ]
-    assert [builtin.name for builtin in PURE] == (
-        "len range min max sum abs sorted reversed enumerate zip list dict copy str int bool type_name "
-        "to_bytes to_int from_hex pack unpack fail"
-    ).split()
+    assert [builtin.name for builtin in PURE] == [
+        "len",
+        "range",
+        "min",
+        "max",
+        "sum",
+        "abs",
+        "sorted",
+        "reversed",
+        "enumerate",
+        "zip",
+        "list",
+        "dict",
+        "copy",
+        "str",
+        "int",
+        "bool",
+        "type_name",
+        "to_bytes",
+        "to_int",
+        "from_hex",
+        "pack",
+        "unpack",
+        "fail",
+    ]
 
 
 def test_facts_of_the_call() -> None:
     """A contract sees who called, the transaction and the block header, nothing else."""
-    host = MemoryHost(caller=b"a" * 20, origin=b"o" * 20, contract=b"c" * 20, transaction=b"t" * 32, height=9, time_ms=5)
+    host = MemoryHost(
+        caller=b"a" * 20, origin=b"o" * 20, contract=b"c" * 20, transaction=b"t" * 32, height=9, time_ms=5
+    )
     result = run(host, "return [caller(), origin(), contract_id(), transaction_id(), height(), time_ms()]")
     assert result.value == [b"a" * 20, b"o" * 20, b"c" * 20, b"t" * 32, 9, 5]
 
