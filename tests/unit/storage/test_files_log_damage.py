@@ -1,6 +1,7 @@
 """A damaged log says which file and where, and never serves a byte that was not written."""
 
 import shutil
+import zlib
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def read_all(folder: Path) -> tuple[list[bytes], ZizhuError | None]:
 
 
 def test_every_flipped_byte_of_every_segment(folder: Path) -> None:
-    """Whichever byte is flipped: storage.damaged with the file and the offset of the record, and nothing wrong served."""
+    """Whichever byte is flipped: storage.damaged with file and offset of the record, and nothing wrong is served."""
     starts = segment_starts(folder)
     assert len(starts) >= 3
     for start in starts:
@@ -136,8 +137,6 @@ def test_a_newer_format_is_refused(folder: Path) -> None:
     whole = path.read_bytes()
     header = bytearray(whole[: segment.HEADER_BYTES])
     header[8:12] = (segment.VERSION + 1).to_bytes(4, "big")
-    import zlib
-
     header[28:32] = zlib.crc32(header[:28]).to_bytes(4, "big")
     path.write_bytes(header + whole[segment.HEADER_BYTES :])
     _, error = read_all(folder)

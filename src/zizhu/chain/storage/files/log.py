@@ -49,9 +49,8 @@ class FilesLog:
         self._readers: dict[int, segment.SegmentReader] = {}
         self._unusable: OperatingFault | None = None
         self._closed = False
-        path = self._path(self._starts[-1])
-        self._handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        self._salt = segment.parse_header(path.read_bytes()[: segment.HEADER_BYTES], path=path, start=self._starts[-1])
+        self._salt = found.salt
+        self._handle = os.open(self._path(self._starts[-1]), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
     @property
     def first_position(self) -> int:
