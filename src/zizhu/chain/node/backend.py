@@ -27,7 +27,8 @@ class PeerStatus(msgspec.Struct, frozen=True):
 
 class NodeStatus(msgspec.Struct, frozen=True):
     """What `zizhu status` and the page show of one member. Ids are hex. `state` is one word: "starting",
-    "syncing", "voting", "changing view", "silent" (lost memory), "stopping"; `reason` says why when it is not voting."""
+    "syncing", "voting", "changing view", "silent" (lost memory), "stopping"; `reason` says why when it is not
+    voting."""
 
     name: str
     organisation: str
