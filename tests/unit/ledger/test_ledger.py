@@ -14,8 +14,9 @@ from zizhu.chain.ledger.tree import StateTree
 from zizhu.chain.ledger.validate import Invalid
 from zizhu.chain.model.epoch import Parameters
 from zizhu.chain.model.errors import AskedWrongly
+from zizhu.chain.model.ids import BlockHash
 from zizhu.chain.model.transaction import Bundle, Invoke, Single
-from zizhu.chain.model.value import encode_arguments
+from zizhu.chain.model.value import Value, encode_arguments
 from zizhu.framework.testkit.fakes.ledger import ACCOUNTS, BANK, MEMBER_IDS, Chain, genesis, new_ledger
 from zizhu.framework.testkit.fakes.suite import suite
 
@@ -33,14 +34,14 @@ def follow(ledger: Ledger, executed: Executed) -> Committed:
 def counter(ledger: Ledger, key: bytes = b"k") -> int:
     """What the bank's counter at `key` stands at, in the committed state."""
     value = ledger.query(Invoke(BANK, "get", encode_arguments([key])), caller=bytes(20)).value
-    return 0 if value is None else int(value[0])  # type: ignore[index]
+    return int.from_bytes(value, "big") if isinstance(value, bytes) else 0
 
 
 def test_height_zero_is_the_genesis() -> None:
     """The block hash of height 0 is the ledger id, and it is a root height."""
     ledger = new_ledger()
     head = ledger.head
-    assert (head.height, head.block, head.outcome.root_height) == (0, ledger.ledger_id, 0)
+    assert (head.height, head.block, head.outcome.root_height) == (0, BlockHash(ledger.ledger_id), 0)
     assert head.outcome.root == ledger.state_tree().root
     assert head.outcome_hash == outcome_hash(suite, head.outcome)
     assert head.outcome.running == running_at_root(suite, head.outcome.root)
@@ -105,9 +106,9 @@ def test_a_height_is_applied_exactly_once() -> None:
     with pytest.raises(AssertionError):
         chain.ledger.commit(two.hash)
     chain.ledger.commit(one.hash)
-    for wrong in (one.hash, rival.hash, chain.ledger.ledger_id):
+    for wrong in (one.hash, rival.hash, BlockHash(chain.ledger.ledger_id)):
         with pytest.raises(AssertionError):
-            chain.ledger.commit(wrong)  # type: ignore[arg-type]
+            chain.ledger.commit(wrong)
     again = chain.ledger.execute(one.block, one.hash)
     assert isinstance(again, Invalid) and again.code == "block.parent"
     assert counter(chain.ledger) == 1
@@ -253,7 +254,7 @@ CALLS = st.lists(
 
 
 def _call(chain: Chain, account: int, nonce: int, method: str, number: int) -> Single:
-    arguments = {
+    arguments: dict[str, list[Value]] = {
         "increment": [b"k%d" % (number % 3)],
         "transfer": [bytes(ACCOUNTS[number % 4].id), number * 40],
         "fail": ["native.no"],
@@ -261,8 +262,8 @@ def _call(chain: Chain, account: int, nonce: int, method: str, number: int) -> S
         "put": [b"k%d" % (number % 5), b"\x01"],
         "delete": [b"k%d" % (number % 5)],
         "echo": [number],
-    }[method]
-    return chain.call(ACCOUNTS[account], nonce, method, *arguments, steps_max=60 + 3 * number)
+    }
+    return chain.call(ACCOUNTS[account], nonce, method, *arguments[method], steps_max=60 + 3 * number)
 
 
 @settings(max_examples=25, deadline=None)
