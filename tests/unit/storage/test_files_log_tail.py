@@ -1,14 +1,18 @@
 """The end of a log that a crash tore is cut to the last whole record; what was synced is never cut."""
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from zizhu.chain.model.errors import OperatingFault
+from zizhu.chain.model.errors import AskedWrongly, OperatingFault
+from zizhu.chain.storage.bounds import RECORD_BYTES_MAX
 from zizhu.chain.storage.files.door import Door
-from zizhu.chain.storage.files.log import FilesLog, open_log
+from zizhu.chain.storage.files.log import SEGMENT_BYTES_LEAST, FilesLog, open_log
 from zizhu.chain.storage.files.segment import HEADER_BYTES, segment_name
+from zizhu.chain.storage.files.watermark import create_watermark
+from zizhu.chain.storage.folder_format import claim_folder
 
 QUICK = Door(sync=lambda handle: None, sync_folder=lambda folder: None)
 """No test here loses power, so none needs to wait for the disk."""
@@ -17,12 +21,13 @@ UNSYNCED = [b"third, the last one", b"fourth"]
 
 
 def contents(log: FilesLog) -> list[bytes]:
+    """The data of all records."""
     return [record.data for record in log.records()]
 
 
 @pytest.fixture
 def crashed(tmp_path: Path) -> tuple[Path, int, int]:
-    """A log as a killed process left it: two synced records, one that is not; its folder and where that begins, ends."""
+    """A log as a killed process left it, two records synced and one not: its folder, where that one begins and ends."""
     log = open_log(tmp_path / "live", door=QUICK)
     log.append(SYNCED)
     log.sync()
@@ -70,8 +75,6 @@ def test_what_opening_found_is_written_again_before_it_is_served(crashed: tuple[
     rewritten = bytearray()
 
     def overwrite(handle: int, data: bytes, offset: int) -> int:
-        import os
-
         if "settled" not in seen:
             assert offset == begin
             rewritten.extend(data)
@@ -106,7 +109,7 @@ def test_a_later_record_proves_what_was_synced(tmp_path: Path) -> None:
     """Even with an old watermark, a record written after a sync shows that what stood before it was durable."""
     log = open_log(tmp_path / "log", door=QUICK)
     old_mark = (tmp_path / "log" / "watermark").read_bytes()
-    first, second = log.append(SYNCED)
+    _, second = log.append(SYNCED)
     log.sync()
     log.append(UNSYNCED)
     shutil.copytree(tmp_path / "log", tmp_path / "crashed")
@@ -143,3 +146,36 @@ def test_torn_segment_header(tmp_path: Path) -> None:
             log.append([b"z"])
             assert contents(log) == [b"x" * 150, b"z"]
             log.close()
+
+
+def test_a_log_whose_making_was_cut_short_is_made(tmp_path: Path) -> None:
+    """A crash while a log is made, after its marker or after its watermark, leaves a folder that opens empty."""
+    for has_watermark in (False, True):
+        folder = tmp_path / str(has_watermark)
+        claim_folder(folder, store="files", version=1)
+        if has_watermark:
+            create_watermark(folder / "watermark")
+        log = open_log(folder, door=QUICK)
+        assert contents(log) == []
+        assert log.read(log.append([b"works"])[0]) == b"works"
+        log.close()
+
+
+def test_the_longest_record(tmp_path: Path) -> None:
+    """A record of RECORD_BYTES_MAX is taken, has a segment of its own, and is read and recovered."""
+    longest = bytes(RECORD_BYTES_MAX)
+    log = open_log(tmp_path, segment_bytes_max=SEGMENT_BYTES_LEAST, door=QUICK)
+    positions = log.append([b"before", longest, b"behind"])
+    assert log.read(positions[1]) == longest
+    log.close()
+    log = open_log(tmp_path, door=QUICK)
+    assert [len(record.data) for record in log.records()] == [6, RECORD_BYTES_MAX, 6]
+    log.close()
+
+
+def test_a_segment_too_small(tmp_path: Path) -> None:
+    """A segment size below the least is storage.segment_size_bad, and makes no folder."""
+    with pytest.raises(AskedWrongly) as caught:
+        open_log(tmp_path / "log", segment_bytes_max=SEGMENT_BYTES_LEAST - 1)
+    assert caught.value.code.code == "storage.segment_size_bad"
+    assert not (tmp_path / "log").exists()

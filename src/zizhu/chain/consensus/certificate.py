@@ -114,9 +114,9 @@ def verify_certificate(
 
 def _strength(voters: Electorate) -> Strength:
     match voters.record.engine:
-        case "solo":
-            return Strength.SINGLE
+        case "pbft":
+            return Strength.BYZANTINE
         case "raft":
             return Strength.CRASH
         case _:
-            return Strength.BYZANTINE
+            return Strength.SINGLE

@@ -121,17 +121,7 @@ class PassedOver:
 
 
 Event = (
-    Started
-    | Received
-    | TimerFired
-    | Signed
-    | Executed
-    | Refused
-    | Built
-    | Waiting
-    | Synced
-    | PeerStatus
-    | PassedOver
+    Started | Received | TimerFired | Signed | Executed | Refused | Built | Waiting | Synced | PeerStatus | PassedOver
 )
 
 # -- effects: the engine asks ----------------------------------------------------------------------------------

@@ -61,9 +61,7 @@ def merkle_path(suite_hash: Hash, leaves: Sequence[bytes], index: int) -> list[b
     return Tree(suite_hash, leaves).path(index)
 
 
-def verify_path(
-    suite_hash: Hash, *, leaf: bytes, index: int, count: int, path: Sequence[bytes], root: bytes
-) -> bool:
+def verify_path(suite_hash: Hash, *, leaf: bytes, index: int, count: int, path: Sequence[bytes], root: bytes) -> bool:
     """Whether the tree of `count` leaves with this `root` has `leaf` at `index`; never raises.
 
     `path` must have exactly ⌈log₂ count⌉ steps of 32 bytes.

@@ -244,6 +244,17 @@ class Ledger:
         self._branches.add(Branch(executed, overlay, footing, since_root, ids))
         return executed
 
+    def roots_hold(self, parsed: ParsedBlock) -> bool:
+        """Whether the items are those that the header commits to: if not, whoever sent them put them there."""
+        header = parsed.block.header
+        return header.transaction_root == validate.transaction_root(self.suite, parsed.transactions) and (
+            header.witness_root == validate.witness_root(self.suite, parsed.transactions)
+        )
+
+    def drop_all(self) -> None:
+        """Forgets every executed, uncommitted block."""
+        self._branches = Branches()
+
     def executed(self, hash_: BlockHash) -> Executed | None:
         """The executed, uncommitted block of this hash."""
         branch = self._branches.get(hash_)

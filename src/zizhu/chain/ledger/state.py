@@ -183,7 +183,7 @@ class Overlay:
         self._parent = parent
         self._writes: dict[bytes, bytes | None] = {}
         self._index = _Index(self._writes)
-        self._journal: list[tuple[bytes, bytes | None | _Missing]] | None = None
+        self._journal: list[tuple[bytes, bytes | _Missing | None]] | None = None
         self._frozen = False
 
     def get(self, key: bytes) -> bytes | None:

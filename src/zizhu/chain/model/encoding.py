@@ -44,7 +44,7 @@ class Codec(Generic[T]):
     __slots__ = ("_decoder", "bytes_max", "what")
 
     def __init__(self, type_: object, *, what: str, bytes_max: int) -> None:
-        self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(type_)  # type: ignore[arg-type]
+        self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(type_)
         self.what = what
         self.bytes_max = bytes_max
 
@@ -54,9 +54,7 @@ class Codec(Generic[T]):
         Raises SpokeWrongly (`encoding.malformed`) for anything else; no other exception escapes.
         """
         if len(data) > self.bytes_max:
-            raise SpokeWrongly(
-                MALFORMED, what=self.what, reason=f"{len(data)} bytes, at most {self.bytes_max} allowed"
-            )
+            raise SpokeWrongly(MALFORMED, what=self.what, reason=f"{len(data)} bytes, at most {self.bytes_max} allowed")
         try:
             value = self._decoder.decode(data)
             again = _encoder.encode(value)

@@ -101,9 +101,7 @@ class Bundle(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=2):
 Submission = Single | Bundle
 """What a client hands in, what is gossiped, and what a block is made of."""
 
-body_codec: Codec[TransactionBody] = Codec(
-    TransactionBody, what="transaction", bytes_max=limits.TRANSACTION_BYTES_MAX
-)
+body_codec: Codec[TransactionBody] = Codec(TransactionBody, what="transaction", bytes_max=limits.TRANSACTION_BYTES_MAX)
 deploy_codec: Codec[Deploy] = Codec(Deploy, what="deploy payload", bytes_max=limits.TRANSACTION_BYTES_MAX)
 invoke_codec: Codec[Invoke] = Codec(Invoke, what="invoke payload", bytes_max=limits.TRANSACTION_BYTES_MAX)
 submission_codec: Codec[Submission] = Codec(Submission, what="submission", bytes_max=limits.BLOCK_BYTES_MAX)

@@ -48,9 +48,7 @@ def allowed_stores(data_class: str, key_value_stores: Sequence[str] = KEY_VALUE_
     return tuple(key_value_stores)
 
 
-def checked_placement(
-    choices: Mapping[str, str], *, key_value_stores: Sequence[str] = KEY_VALUE_STORES
-) -> Placement:
+def checked_placement(choices: Mapping[str, str], *, key_value_stores: Sequence[str] = KEY_VALUE_STORES) -> Placement:
     """The placement an operator chose; what `choices` (data class → store) leaves out has its default.
 
     Raises AskedWrongly: `storage.data_class_unknown`, `storage.placement_bad`.
@@ -58,7 +56,5 @@ def checked_placement(
     for data_class, store in choices.items():
         allowed = allowed_stores(data_class, key_value_stores)
         if store not in allowed:
-            raise AskedWrongly(
-                faults.PLACEMENT_BAD, data_class=data_class, store=store, allowed=", ".join(allowed)
-            )
+            raise AskedWrongly(faults.PLACEMENT_BAD, data_class=data_class, store=store, allowed=", ".join(allowed))
     return Placement(**choices)

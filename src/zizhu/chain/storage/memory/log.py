@@ -58,9 +58,7 @@ class MemoryLog:
         self._check_open()
         index = bisect_left(self._positions, position)
         if index == len(self._positions) or self._positions[index] != position:
-            raise AskedWrongly(
-                faults.NO_RECORD, position=position, log=self.name, first=self._first, end=self._end
-            )
+            raise AskedWrongly(faults.NO_RECORD, position=position, log=self.name, first=self._first, end=self._end)
         return self._records[index]
 
     def records(self, start: int = 0) -> Iterator[Record]:

@@ -1,0 +1,103 @@
+"""Timers and the reasons to leave a leader: dead, slow, deaf, or simply long enough in the lead.
+
+Decides when the view timer runs and how long, when an idle chain wants a block, and when leadership passes on.
+Durations are of the monotonic clock; rotation is counted on block times, so all members agree on it.
+"""
+
+from zizhu.chain.consensus.pbft.messages import ViewRequest
+from zizhu.chain.consensus.pbft.state import State
+from zizhu.chain.consensus.port import Ready
+from zizhu.chain.model.effects import Report, Send, SetTimer
+
+LOAD_GAP_MS_MAX = 1_000
+"""A pause longer than this between two blocks counts as this much load."""
+
+
+def timeout_ms(s: State) -> int:
+    """First time-out, doubled for each view in a row that brought no commit, capped."""
+    parameters = s.voters.record.parameters
+    doubled = parameters.view_timeout_ms << min(s.failures, 16)
+    return min(doubled, max(parameters.view_timeout_cap_ms, parameters.view_timeout_ms))
+
+
+def unfinished(s: State) -> bool:
+    """Whether something waits for this view: a transaction, a proposal, a tip, a due block, the first block."""
+    first = s.head.height == s.setting.epoch_start
+    proposed = any(h > s.head.height and each.proposal is not None for h, each in s.slots.items())
+    return bool(s.waiting.unfinished or s.due or proposed or first) or (
+        s.tip is not None and s.tip.height > s.head.height
+    )
+
+
+def arm_view_timer(s: State) -> None:
+    """Start the view timer if something is unfinished and it does not run; stop it if nothing is."""
+    if not s.active or not s.voting:
+        return
+    if not unfinished(s):
+        if s.view_timer:
+            s.view_timer = False
+            s.out.append(SetTimer("view", None))
+    elif not s.view_timer:
+        s.view_timer = True
+        s.out.append(SetTimer("view", timeout_ms(s)))
+
+
+def restart_view_timer(s: State) -> None:
+    """Start the view timer afresh."""
+    s.view_timer = False
+    if s.active and s.voting and unfinished(s):
+        arm_view_timer(s)
+    else:
+        s.out.append(SetTimer("view", None))
+
+
+def view_timer_fired(s: State) -> None:
+    """The view brought nothing in time: go on to the next one."""
+    s.view_timer = False
+    if not s.voting:
+        return
+    if not s.active or unfinished(s):
+        s.failures += 1
+        s.leave_for(s.view + 1, "timeout")
+
+
+def arm_idle_timer(s: State) -> None:
+    """An idle chain wants a block: soon if its tip has no root, else once in a while."""
+    parameters = s.voters.record.parameters
+    last = s.last_proposed() if s.leading else s.head
+    wait = parameters.idle_block_ms if last.has_root else parameters.root_wait_ms
+    s.out.append(SetTimer("idle", wait))
+
+
+def committed(s: State, previous: Ready, ready: Ready) -> None:
+    """A block was committed: restart the timers, fall back to the first time-out, pass the lead on when due."""
+    s.failures = 0
+    s.due = False
+    s.requests.clear()
+    arm_idle_timer(s)
+    restart_view_timer(s)
+    if not s.active:
+        return
+    s.view_blocks += 1
+    if ready.count:
+        s.view_load_ms += min(ready.time_ms - previous.time_ms, LOAD_GAP_MS_MAX)
+    parameters = s.voters.record.parameters
+    if s.voting and len(s.voters.members) > 1:
+        if s.view_blocks >= parameters.rotation_blocks or s.view_load_ms >= parameters.rotation_load_ms:
+            s.leave_for(s.view + 1, "rotation")
+
+
+def request_view_change(s: State, reason: str) -> None:
+    """Tell the others that this leader is bad, and go on voting; f+1 such requests are joined."""
+    if not s.active or not s.voting or s.requests.get(s.me) == s.view:
+        return
+    s.requests[s.me] = s.view
+    s.out.append(Report("view_change_wanted", {"view": s.view, "reason": reason}))
+    s.out.append(Send(s.others, ViewRequest(s.voters.record.number, s.view, reason)))
+    requests_counted(s)
+
+
+def requests_counted(s: State) -> None:
+    """Leave the view once f+1 members find its leader bad."""
+    if s.active and s.voting and sum(1 for view in s.requests.values() if view == s.view) >= s.honest:
+        s.leave_for(s.view + 1, "requested")
