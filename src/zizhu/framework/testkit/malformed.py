@@ -9,7 +9,7 @@ A-19 (lengths and counts that do not fit the payload) of tests/rows.toml.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 from msgspec import inspect
@@ -118,12 +118,19 @@ def _all_admit(types: Sequence[inspect.Type], values: list[Plain]) -> bool:
 
 
 def _tag(info: inspect.StructType) -> list[Plain]:
-    return [] if info.tag is None else [info.tag]
+    mark = cast(Plain, info.tag)  # None for an untagged struct, whatever the stub says
+    return [] if mark is None else [mark]
 
 
 def _most_telling(info: inspect.UnionType) -> inspect.Type:
     """The member of a union with most structure, so that samples reach deep."""
-    ranks = (inspect.StructType, inspect.ListType, inspect.BytesType, inspect.StrType, inspect.IntType)
+    ranks: tuple[type[inspect.Type], ...] = (
+        inspect.StructType,
+        inspect.ListType,
+        inspect.BytesType,
+        inspect.StrType,
+        inspect.IntType,
+    )
     return min(info.types, key=lambda member: next((i for i, kind in enumerate(ranks) if isinstance(member, kind)), 9))
 
 
