@@ -13,8 +13,8 @@ A minimal plug-in::
                          body_bytes_max=65_536)]
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -82,7 +82,8 @@ class Documents:
     """What OpenAPI says of an endpoint beside its types.
 
     `request_media` and `reply_media` list media types; one that is not JSON is described as bytes.
-    `errors` are the statuses other than `status` that the endpoint answers with.
+    `errors` are statuses that the endpoint answers with beside `status`. `statuses` says which status an error's
+    code has; of a code that is not in it: 400 for AskedWrongly and SpokeWrongly, 429 for Busy, 503 for OperatingFault.
     """
 
     summary: str
@@ -91,6 +92,7 @@ class Documents:
     reply_media: tuple[str, ...] = ("application/json",)
     status: int = 200
     errors: tuple[int, ...] = (400,)
+    statuses: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
