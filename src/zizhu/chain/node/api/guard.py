@@ -60,22 +60,33 @@ class Guard:
             await self._inner(scope, receive, send)
             return
 
+        headers = Headers(scope=scope)
+        body_left = has_body(headers)
+
+        async def receive_noted() -> Message:
+            nonlocal body_left
+            message = await receive()
+            body_left = body_left and bool(message.get("more_body", False))
+            return message
+
         async def send_secured(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
+                answered = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
-                headers.setdefault("cache-control", "no-store")
+                    answered.setdefault(name, value)
+                answered.setdefault("cache-control", "no-store")
+                if body_left:
+                    # Nobody reads the rest, so nobody may go on sending it.
+                    answered["connection"] = "close"
             await send(message)
 
-        headers = Headers(scope=scope)
         refused = self._refusal(headers, scope["method"])
         if refused is not None:
             await error_reply(refused, headers)(scope, receive, send_secured)
             return
         self._under_way += 1
         try:
-            await self._inner(scope, receive, send_secured)
+            await self._inner(scope, receive_noted, send_secured)
         finally:
             self._under_way -= 1
 
@@ -121,14 +132,18 @@ class Served:
         await response(scope, receive, send)
 
 
+def has_body(headers: Headers) -> bool:
+    """Whether a body comes behind these headers."""
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
 def check_body(headers: Headers, bytes_max: int) -> None:
     """Refuses, before a byte of it is read, a body that is compressed, too long, or not wanted at all."""
     encoding = headers.get("content-encoding")
     if encoding is not None and encoding.lower() != "identity":
         raise AskedWrongly(MEDIA_TYPE, wanted="an uncompressed body", found=encoding[:HEX_SHOWN])
     length = headers.get("content-length", "0")
-    has_body = "transfer-encoding" in headers or length != "0"
-    if has_body and bytes_max == 0:
+    if has_body(headers) and bytes_max == 0:
         raise AskedWrongly(BODY, reason="there is none to be sent here")
     # The parser has refused what is no number; a number of 20 digits is too large whatever it is.
     if len(length) > 16 or int(length) > bytes_max:

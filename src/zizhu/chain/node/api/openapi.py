@@ -52,7 +52,7 @@ def openapi_document(endpoints: Sequence[Endpoint]) -> Json:
     """The document as JSON values."""
     types = [kind for endpoint in endpoints for kind in (endpoint.request, endpoint.reply) if kind is not None]
     unique = list(dict.fromkeys([*types, ErrorReply]))
-    references, components = msgspec.json.schema_components(unique, ref_template=REF)
+    references, components = msgspec.json.schema_components(unique, schema_hook=_any_value, ref_template=REF)
     schemas: dict[type, Json] = dict(zip(unique, references, strict=True))
     paths: dict[str, Json] = {}
     for endpoint in sorted(endpoints, key=lambda one: (one.path, one.method)):
@@ -69,6 +69,12 @@ def openapi_document(endpoints: Sequence[Endpoint]) -> Json:
         "paths": paths,
         "components": {"schemas": components},
     }
+
+
+def _any_value(kind: type) -> Json:
+    """`object` stands for any JSON value."""
+    assert kind is object, f"{kind} has no JSON schema"
+    return {"description": "Any JSON value"}
 
 
 def _version() -> str:

@@ -18,7 +18,7 @@ import msgspec
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from zizhu.chain.model.errors import ErrorCode, OperatingFault, SpokeWrongly
@@ -179,7 +179,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._stop_clock()
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete:
             body = msgspec.json.encode(ErrorReply(error_body(SpokeWrongly(FRAMING, reason=reason), "en")))
             headers = {"content-type": "application/json", "connection": "close", **SECURITY_HEADERS}
             lines = [f"{name}: {value}\r\n".encode() for name, value in headers.items()]
@@ -226,7 +227,7 @@ def listen(host: str, port: int) -> socket.socket:
         opened.listen(BACKLOG)
     except OSError as error:
         opened.close()
-        raise OperatingFault(LISTEN, host=host, port=port, reason=error.strerror or str(error)) from error
+        raise OperatingFault(LISTEN, host=host, port=port, reason=str(error)) from error
     opened.setblocking(False)
     return opened
 
