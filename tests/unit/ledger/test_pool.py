@@ -105,15 +105,17 @@ def test_a_full_pool_says_busy_by_count_and_by_bytes() -> None:
 def test_over_half_full_nobody_holds_more_than_a_share() -> None:
     """One sender cannot fill the pool; another still finds room."""
     waiting = Waiting(count_max=10)
+    for nonce in range(1, 11):
+        waiting.add(0, nonce)
     with pytest.raises(Busy):
-        for nonce in range(1, 12):
-            waiting.add(0, nonce)
+        waiting.add(0, 11)
     assert waiting.pool.waiting == 10
     shared = Waiting(count_max=10)
     shared.add(1, 1)
+    for nonce in range(1, 6):
+        shared.add(0, nonce)
     with pytest.raises(Busy):
-        for nonce in range(1, 12):
-            shared.add(0, nonce)
+        shared.add(0, 6)
     assert shared.pool.waiting == 6
     shared.add(2, 1)
 

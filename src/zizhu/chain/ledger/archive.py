@@ -113,11 +113,10 @@ class BlockArchive:
         """
         assert position > self._indexed, "records are indexed once, in the log's order"
         record = decode_record(data)
-        match record:
-            case BlockRecord():
-                changes = self._block_changes(position, record)
-            case CommitRecord():
-                changes = self._commit_changes(position, record)
+        if isinstance(record, BlockRecord):
+            changes = self._block_changes(position, record)
+        else:
+            changes = self._commit_changes(position, record)
         self._indexed = position
         changes.append(Put(_MARKER, encode(_Marker(VERSION, position, self.head_height))))
         return changes

@@ -17,7 +17,7 @@ CALL_STEPS = 20
 HOST_STEPS = 10
 
 BAD_SOURCE = ErrorCode(
-    "contract.source",
+    "native.source",
     "the source does not begin with {wanted}",
     "deploy the source of the test kit",
     "源代码未以 {wanted} 开头",
@@ -215,7 +215,7 @@ class NativeEngine:
         return [Problem(1, 1, "native.source", f"the source does not begin with {SOURCE!r}")]
 
     def load(self, source: bytes) -> Program:
-        """The contract. Raises AskedWrongly (`contract.source`)."""
+        """The contract. Raises AskedWrongly (`native.source`)."""
         if self.check(source):
             raise AskedWrongly(BAD_SOURCE, wanted=SOURCE.decode())
         return NativeProgram()
