@@ -181,6 +181,16 @@ def test_expired_and_too_old_get_their_final_answers() -> None:
     assert waiting.pool.has(kept.id) and waiting.pool.waiting == 1
 
 
+def test_what_is_both_expired_and_used_is_answered_once() -> None:
+    """A transaction leaves once, with one answer; heights that nobody waits for are forgotten."""
+    waiting = Waiting()
+    waiting.add(0, 1, valid_until_height=3)
+    waiting.records[ACCOUNTS[0].id] = NEW_ACCOUNT.using(2000)
+    waiting.pool.committed([waiting.make(0, 2000).transactions[0]], 1)
+    assert [gone.answer.code.code for gone in waiting.pool.expire(3, 1)] == ["pool.expired"]
+    assert waiting.pool.expire(10_000, 1) == [] and waiting.pool.waiting == 0
+
+
 def test_the_oldest_is_the_oldest_that_still_waits() -> None:
     """The age of the oldest is what the batch timer goes by."""
     waiting = Waiting()
