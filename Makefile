@@ -17,10 +17,10 @@ help:  ## these lines
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 
 setup:  ## .venv with the product in it; does nothing when it is up to date
-	@$(PYTHON) tools/setup.py --venv $(VENV)
+	@$(PYTHON) tools/environment.py --venv $(VENV)
 
 setup-dev:  ## the same with what tests and checks need
-	@$(PYTHON) tools/setup.py --venv $(VENV) --extra dev
+	@$(PYTHON) tools/environment.py --venv $(VENV) --extra dev
 
 run: setup  ## four members and sample vouchers until Ctrl-C (ARGS=--once ends by itself)
 	@exec $(PY) tools/foreground.py $(VENV)/bin/zizhu up --members 4 --samples $(ARGS)

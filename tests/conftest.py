@@ -57,10 +57,12 @@ class Effort:
 def effort(request: pytest.FixtureRequest) -> Iterator[Effort]:
     """The effort of this run; what it counts ends up in the run's report and in tests/long."""
     config = request.config
+    whole = float(os.environ.get("ZIZHU_MINUTES", "1")) * 60
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     made = Effort(
         name=os.environ.get("ZIZHU_EFFORT", "quick"),
         first=_first_number(config),
-        seconds=float(os.environ.get("ZIZHU_MINUTES", "1")) * 60 / max(1, config.stash.get(SHARING, 1)),
+        seconds=min(whole, whole * workers / max(1, config.stash.get(SHARING, 1))),
     )
     yield made
     for what, count in made.counts.items():
@@ -153,6 +155,11 @@ class Book:
         self.skips.append((nodeid, str(reason)))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--counted PART` keeps only the tests marked `counted("PART")`: a part of `make long`."""
+    parser.addoption("--counted", default=None, help="run only the tests of this part of make long")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Draw the fresh numbers once, and keep the books in the process that is not a worker."""
     if hasattr(config, "workerinput"):
@@ -169,4 +176,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(FOLDER_MARKS[folder])
         for marker in item.iter_markers("row"):
             item.user_properties.extend(("row", row) for row in marker.args)
+    part = config.getoption("--counted")
+    if part is not None:
+        dropped = [item for item in items if part not in [arg for m in item.iter_markers("counted") for arg in m.args]]
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if item not in dropped]
     config.stash[SHARING] = sum("effort" in getattr(item, "fixturenames", ()) for item in items)

@@ -128,7 +128,7 @@ def say(text: str) -> None:
 
 def static(run: Run) -> "tuple[int, int]":
     """Make the environment and run every static check."""
-    code = run.command(sys.executable, "tools/setup.py", "--venv", str(run.venv), "--extra", "dev")
+    code = run.command(sys.executable, "tools/environment.py", "--venv", str(run.venv), "--extra", "dev")
     return (code or run.command(str(run.venv / "bin" / "python"), "tools/lint.py")), 0
 
 
@@ -191,7 +191,7 @@ def elsewhere(run: Run, part: Part, minor: int, interpreter: str) -> "tuple[int,
     """The quick tests of a part on another interpreter, in an environment below build/."""
     venv = ROOT / "build" / f"venv-3.{minor}"
     say(f"ci: the same on Python 3.{minor}, {interpreter}")
-    code = run.command(interpreter, "tools/setup.py", "--venv", str(venv), "--extra", "dev")
+    code = run.command(interpreter, "tools/environment.py", "--venv", str(venv), "--extra", "dev")
     if code:
         return code, 0
     return run.pytest(venv / "bin" / "python", f"({part.select}) and not slow", part.workers)
@@ -222,6 +222,9 @@ def summary(run: Run, seconds: float) -> str:
     counted = ", ".join(f"{count:,} {what}" for what, count in sorted(run.tally.counts.items()))
     lines.append(f"counted: {counted or 'nothing yet'}; fresh numbers from {run.fresh} (ZIZHU_FRESH)")
     lines += [f"skip not named in tests/allowed_skips.toml: {each}" for each in run.tally.unnamed_skips]
+    broken = sum(verdict in {"FAILED", "OVERRAN"} for *_, verdict in run.tally.rows)
+    if broken and not run.tally.outcomes["failed"]:
+        run.tally.outcomes["failed"] = broken  # a check, an overrun or an unnamed skip counts as one
     named = [("failed", "failed"), ("passed", "passed"), ("skipped", "skipped"), ("xfailed", "xfailed")]
     outcomes = [f"{run.tally.outcomes[key]} {word}" for key, word in named if run.tally.outcomes[key]]
     lines.append(f"{', '.join(outcomes) or 'no tests ran'} in {seconds:.2f}s")

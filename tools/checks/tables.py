@@ -54,7 +54,8 @@ def _codes(tree: Tree) -> Iterator[Problem]:
 
 
 def _fields(text: str) -> set[str]:
-    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+    """The values that a text names; `{reason_zh}` is the Chinese form of `{reason}`."""
+    return {name.removesuffix("_zh") for _, name, _, _ in string.Formatter().parse(text) if name}
 
 
 def _rows(tree: Tree) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ import pytest
 
 from zizhu.chain.consensus.certificate import Strength
 from zizhu.chain.crosschain.proofs import LedgerProof, ProvenEntry, build_ledger_proof, proof_codec, verify_ledger_proof
+from zizhu.chain.crypto.guomi.suite import suite as guomi
 from zizhu.chain.crypto.hashing import (
     block_hash,
     genesis_consent_message,
@@ -17,13 +18,14 @@ from zizhu.chain.crypto.hashing import (
     transaction_id,
     vote_message,
 )
+from zizhu.chain.crypto.international.suite import suite as international
 from zizhu.chain.crypto.merkle import merkle_root
+from zizhu.chain.crypto.port import Suite
+from zizhu.chain.ledger.outcomes import events_root, receipts_root
 from zizhu.chain.ledger.proofs import (
     Entry,
     event_entry,
-    events_root,
     receipt_entry,
-    receipts_root,
     state_entry,
     transaction_entry,
 )
@@ -37,29 +39,30 @@ from zizhu.chain.model.genesis import Genesis, SignedGenesis
 from zizhu.chain.model.ids import ZERO_HASH, Height, LedgerId
 from zizhu.chain.model.receipt import SUCCEEDED, Event, Receipt
 from zizhu.chain.model.transaction import INVOKE, TransactionBody
-from zizhu.framework.testkit.fakes.suite import suite
+from zizhu.framework.testkit.fakes.suite import suite as counterfeit
 
 HEIGHT = 20
 TIME_MS = 1_700_000_000_000
 STATE = {b"key %d" % number: b"value %d" % number for number in range(100)}
-SUITES = {suite.name: suite}
+SUITES = {counterfeit.name: counterfeit, guomi.name: guomi, international.name: international}
 replace = msgspec.structs.replace
 
 
 class Consortium:
     """A ledger of `count` members with one block at a root height, and every proof that can be made from it."""
 
-    def __init__(self, seed: str = "ours", *, count: int = 4, engine: str = "pbft") -> None:
-        secrets = [suite.digest(f"{seed} {number}".encode()) for number in range(count)]
+    def __init__(self, seed: str = "ours", *, engine: str = "pbft", suite: Suite = counterfeit) -> None:
+        self.suite = suite
+        secrets = [suite.digest(f"{seed} {number}".encode()) for number in range(4)]
         self.secrets = {member_id(suite, suite.members.public_key(secret)): secret for secret in secrets}
         members = [
-            Member(f"node{number}", f"org{number}", suite.members.public_key(secret), ZERO_HASH)
+            Member(f"node{number}", f"org{number}", suite.members.public_key(secret), suite.digest(secret))
             for number, secret in enumerate(secrets, 1)
         ]
         self.record = EpochRecord(1, 0, engine, suite.name, members, Parameters())
         self.genesis = Genesis(1, f"ledger of {seed}", 1, self.record, [], [])
         self.id = ledger_id(suite, self.genesis)
-        self.signed = SignedGenesis(self.genesis, self.signatures(genesis_consent_message(suite, self.id), count))
+        self.signed = SignedGenesis(self.genesis, self.signatures(genesis_consent_message(suite, self.id), 4))
         body = encode(TransactionBody(1, INVOKE, self.id, bytes(20), 1, 99, 1000, b"payload"))
         ids = [transaction_id(suite, body)] * 3
         receipts = [
@@ -94,13 +97,13 @@ class Consortium:
     def signatures(self, message: bytes, count: int) -> list[SignedBy]:
         """Those of the first `count` members, in ascending order of id."""
         ids = sorted(self.secrets)[:count]
-        return [SignedBy(identity, suite.members.sign(self.secrets[identity], message)) for identity in ids]
+        return [SignedBy(identity, self.suite.members.sign(self.secrets[identity], message)) for identity in ids]
 
     def certificate(self, header: BlockHeader, outcome: Outcome, *, count: int = 3, phase: int = COMMIT) -> Certificate:
         """Signed by `count` members over this header and outcome, whatever they say."""
-        what = (header.height, block_hash(suite, header), outcome_hash(suite, outcome))
+        what = (header.height, block_hash(self.suite, header), outcome_hash(self.suite, outcome))
         statement = VoteStatement(self.id, 0, 0, phase, *what)
-        return Certificate(1, phase, 0, 0, *what, self.signatures(vote_message(suite, statement), count))
+        return Certificate(1, phase, 0, 0, *what, self.signatures(vote_message(self.suite, statement), count))
 
     def proof(self, entry: str = "value") -> LedgerProof:
         """A true proof of one entry."""
@@ -146,7 +149,19 @@ def test_a_true_proof_shows_its_entry(kind: str) -> None:
     assert shown == ProvenEntry(*expected)
 
 
-@pytest.mark.row("H-1")
+@pytest.mark.parametrize("suite", [guomi, international], ids=["guomi", "international"])
+def test_a_true_proof_holds_under_every_real_suite(suite: Suite) -> None:
+    """Under the suites that ledgers use, a proof is believed with its signatures and refused without one of them."""
+    theirs = Consortium("real", suite=suite)
+    proof = theirs.proof()
+    assert verify(encode(proof), trust=theirs.id).entry == theirs.entries["value"]
+    signed = proof.certificate.signatures
+    forged = [SignedBy(signed[0].member, signed[1].signature), *signed[1:]]
+    assert refusal(replace(proof, certificate=replace(proof.certificate, signatures=forged)), trust=theirs.id) == (
+        "certificate"
+    )
+
+
 @pytest.mark.parametrize("kind", sorted(OURS.entries))
 def test_every_byte_of_the_file_is_bound(kind: str) -> None:
     """Every single byte of a proof changed: refused, and the check that failed is named."""
@@ -195,12 +210,12 @@ def test_an_unknown_suite_is_said() -> None:
     assert refusal(replace(OURS.proof(), genesis=genesis)) == "suite"
 
 
-def test_members_that_share_a_key_are_refused() -> None:
+def test_a_genesis_that_may_open_no_ledger_is_refused() -> None:
     """A genesis, trusted or not, in which two members have one voting key is no electorate."""
     record = replace(OURS.record, members=[*OURS.record.members, OURS.record.members[0]])
     genesis = replace(OURS.genesis, record=record)
     proof = replace(OURS.proof(), genesis=SignedGenesis(genesis, OURS.signed.signatures))
-    assert refusal(proof, trust=ledger_id(suite, genesis)) == "members"
+    assert refusal(proof, trust=ledger_id(counterfeit, genesis)) == "genesis"
 
 
 @pytest.mark.parametrize(
@@ -227,8 +242,9 @@ def test_later_epochs_are_refused_by_name() -> None:
     assert refusal(replace(OURS.proof(), certificate=replace(OURS.proof().certificate, epoch=1))) == "epoch"
 
 
-def test_a_header_of_another_record_is_refused() -> None:
-    """A certified header that names another epoch record is refused at `header`."""
+def test_a_header_of_another_ledger_or_record_is_refused() -> None:
+    """A certified header that names another ledger or another epoch record is refused at `header`."""
+    assert refusal(OURS.certified(header=replace(OURS.header, ledger=ZERO_HASH))) == "header"
     assert refusal(OURS.certified(header=replace(OURS.header, epoch_record=ZERO_HASH))) == "header"
 
 

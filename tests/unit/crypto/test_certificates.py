@@ -1,6 +1,6 @@
 """TLS identities: they carry a mutual TLS 1.3 handshake and are known by their pin."""
 
-import datetime
+import datetime as dt
 import ssl
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from zizhu.chain.crypto.certificates import TlsIdentity, TlsKeyKind, make_tls_id
 from zizhu.chain.model.errors import SpokeWrongly
 
 PASSPHRASE = b"a passphrase"
-YESTERDAY = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+YESTERDAY = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
 
 
 def _identity(name: str, kind: TlsKeyKind = TlsKeyKind.ED25519) -> TlsIdentity:
@@ -49,20 +49,23 @@ def test_two_members_shake_hands_and_see_each_others_pins(kind: TlsKeyKind, tmp_
     assert client.version() == server.version() == "TLSv1.3"
     for side, peer in ((client, one), (server, two)):
         shown = side.getpeercert(binary_form=True)
-        assert shown is not None and tls_pin(shown) == peer.pin
+        assert shown is not None
+        assert tls_pin(shown) == peer.pin
 
 
 @pytest.mark.parametrize("kind", list(TlsKeyKind))
 def test_the_key_is_encrypted_and_the_certificate_is_its_own(kind: TlsKeyKind) -> None:
     """PKCS #8 under the passphrase, hidden from the repr; the certificate names the member for ten years."""
     identity = _identity("成员一", kind)
-    assert b"ENCRYPTED PRIVATE KEY" in identity.key_pem and "PRIVATE" not in repr(identity)
-    with pytest.raises(ValueError, match="(?i)decrypt|password"):
+    assert b"ENCRYPTED PRIVATE KEY" in identity.key_pem
+    assert "PRIVATE" not in repr(identity)
+    with pytest.raises(ValueError, match=r"(?i)decrypt|password"):
         serialization.load_pem_private_key(identity.key_pem, b"wrong")
     key = serialization.load_pem_private_key(identity.key_pem, PASSPHRASE)
     certificate = x509.load_pem_x509_certificate(identity.certificate_pem)
     assert certificate.public_key() == key.public_key()
-    assert certificate.subject == certificate.issuer and "成员一" in certificate.subject.rfc4514_string()
+    assert certificate.subject == certificate.issuer
+    assert "成员一" in certificate.subject.rfc4514_string()
     certificate.verify_directly_issued_by(certificate)
     assert (certificate.not_valid_after_utc - certificate.not_valid_before_utc).days == 3650
     assert tls_pin(certificate.public_bytes(serialization.Encoding.DER)) == identity.pin

@@ -27,10 +27,11 @@ SEED = 20_261_122
 CHECKS_PER_KEY = 20
 
 
-def _messages(count: int) -> list[bytes]:
-    """Messages of 0..199 bytes; the tests' own generator, which makes no key and no nonce."""
+def _batches(count: int) -> list[list[bytes]]:
+    """`count` messages of 0..199 bytes, as many as share a key together; this generator makes no key and no nonce."""
     draw = random.Random(SEED)
-    return [draw.randbytes(draw.randrange(200)) for _ in range(count)]
+    messages = [draw.randbytes(draw.randrange(200)) for _ in range(count)]
+    return [messages[start : start + CHECKS_PER_KEY] for start in range(0, count, CHECKS_PER_KEY)]
 
 
 def _variants(signature: bytes, draw: random.Random) -> list[bytes]:
@@ -43,27 +44,28 @@ def _variants(signature: bytes, draw: random.Random) -> list[bytes]:
 
 @pytest.mark.row("G-1")
 def test_sm2_agrees_with_a_second_implementation_both_ways() -> None:
-    """Then all agree: what libcrypto signs, GmSSL and our integers accept, and the other way round; on altered
-    signatures and messages all three give the same verdict."""
+    """SM2 agrees with a second implementation both ways: what libcrypto signs, GmSSL and our integers accept, and the
+    other way round; on altered signatures and messages all three give the same verdict."""
     ours, integers = guomi.accounts, Sm2(choose=Integers)
     draw = random.Random(SEED)
-    for index, message in enumerate(_messages(CHECKS // 2)):
-        if index % CHECKS_PER_KEY == 0:
-            secret = ours.generate()
-            public_key = ours.public_key(secret)
-            point = decompress(public_key)
-            assert point is not None and compress(point) == public_key
-            raw = point.x.to_bytes(32, "big") + point.y.to_bytes(32, "big")
-        theirs = fixed_of(gmssl_pyx.sm2_sign(secret, raw, message))
-        assert gmssl_pyx.sm2_verify(raw, message, der_of(theirs))
-        for made in (ours.sign(secret, message), theirs):
-            for signature in _variants(made, draw):
-                expected = signature == made
-                assert ours.verify(public_key, message, signature) is expected
-                assert integers.verify(public_key, message, signature) is expected
-                assert gmssl_pyx.sm2_verify(raw, message, der_of(signature)) is expected
-        assert not ours.verify(public_key, message + b"\0", theirs)
-        assert gmssl_pyx.sm3_hash(message) == guomi.digest(message)
+    for batch in _batches(CHECKS // 2):
+        secret = ours.generate()
+        public_key = ours.public_key(secret)
+        point = decompress(public_key)
+        assert point is not None
+        assert compress(point) == public_key
+        raw = point.x.to_bytes(32, "big") + point.y.to_bytes(32, "big")
+        for message in batch:
+            theirs = fixed_of(gmssl_pyx.sm2_sign(secret, raw, message))
+            assert gmssl_pyx.sm2_verify(raw, message, der_of(theirs))
+            for made in (ours.sign(secret, message), theirs):
+                for signature in _variants(made, draw):
+                    expected = signature == made
+                    assert ours.verify(public_key, message, signature) is expected
+                    assert integers.verify(public_key, message, signature) is expected
+                    assert gmssl_pyx.sm2_verify(raw, message, der_of(signature)) is expected
+            assert not ours.verify(public_key, message + b"\0", theirs)
+            assert gmssl_pyx.sm3_hash(message) == guomi.digest(message)
 
 
 def test_secp256k1_agrees_with_openssl_both_ways() -> None:
@@ -71,43 +73,43 @@ def test_secp256k1_agrees_with_openssl_both_ways() -> None:
     ours = international.accounts
     draw = random.Random(SEED)
     algorithm = ec.ECDSA(hashes.SHA256())
-    for index, message in enumerate(_messages(CHECKS // 4)):
-        if index % CHECKS_PER_KEY == 0:
-            secret = ours.generate()
-            public_key = ours.public_key(secret)
-            their_secret = ec.derive_private_key(int.from_bytes(secret, "big"), ec.SECP256K1())
-            their_public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), public_key)
-            assert their_public == their_secret.public_key()
-        r, s = utils.decode_dss_signature(their_secret.sign(message, algorithm))
-        theirs = r.to_bytes(32, "big") + min(s, ORDER - s).to_bytes(32, "big")
-        for made in (ours.sign(secret, message), theirs):
-            for signature in _variants(made, draw):
-                numbers = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
-                try:
-                    their_public.verify(utils.encode_dss_signature(*numbers), message, algorithm)
-                    accepted = True
-                except InvalidSignature:
-                    accepted = False
-                assert accepted is (signature == made)
-                assert ours.verify(public_key, message, signature) is (accepted and well_formed(signature))
+    for batch in _batches(CHECKS // 4):
+        secret = ours.generate()
+        public_key = ours.public_key(secret)
+        their_secret = ec.derive_private_key(int.from_bytes(secret, "big"), ec.SECP256K1())
+        their_public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), public_key)
+        assert their_public == their_secret.public_key()
+        for message in batch:
+            r, s = utils.decode_dss_signature(their_secret.sign(message, algorithm))
+            theirs = r.to_bytes(32, "big") + min(s, ORDER - s).to_bytes(32, "big")
+            for made in (ours.sign(secret, message), theirs):
+                for signature in _variants(made, draw):
+                    numbers = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+                    try:
+                        their_public.verify(utils.encode_dss_signature(*numbers), message, algorithm)
+                        accepted = True
+                    except InvalidSignature:
+                        accepted = False
+                    assert accepted is (signature == made)
+                    assert ours.verify(public_key, message, signature) is (accepted and well_formed(signature))
 
 
 def test_ed25519_agrees_with_libsodium_both_ways() -> None:
     """Both make the same signature from the same seed, and agree on altered ones."""
     ours = international.members
     draw = random.Random(SEED)
-    for index, message in enumerate(_messages(CHECKS - CHECKS // 2 - CHECKS // 4)):
-        if index % CHECKS_PER_KEY == 0:
-            secret = ours.generate()
-            public_key = ours.public_key(secret)
-            theirs = nacl.signing.SigningKey(secret)
-            assert theirs.verify_key.encode() == public_key
-        made = ours.sign(secret, message)
-        assert theirs.sign(message).signature == made
-        for signature in _variants(made, draw):
-            try:
-                theirs.verify_key.verify(message, signature)
-                accepted = True
-            except nacl.exceptions.BadSignatureError:
-                accepted = False
-            assert ours.verify(public_key, message, signature) is accepted is (signature == made)
+    for batch in _batches(CHECKS - CHECKS // 2 - CHECKS // 4):
+        secret = ours.generate()
+        public_key = ours.public_key(secret)
+        theirs = nacl.signing.SigningKey(secret)
+        assert theirs.verify_key.encode() == public_key
+        for message in batch:
+            made = ours.sign(secret, message)
+            assert theirs.sign(message).signature == made
+            for signature in _variants(made, draw):
+                try:
+                    theirs.verify_key.verify(message, signature)
+                    accepted = True
+                except nacl.exceptions.BadSignatureError:
+                    accepted = False
+                assert ours.verify(public_key, message, signature) is accepted is (signature == made)

@@ -9,16 +9,31 @@ import pytest
 
 import zizhu
 from zizhu.chain.crypto.accounts import account_id, member_id
-from zizhu.chain.crypto.guomi.suite import suite as guomi
 from zizhu.chain.crypto.domain_hash import DOMAINS_KEPT_MAX, DomainHash
+from zizhu.chain.crypto.guomi.suite import suite as guomi
 from zizhu.chain.crypto.international.suite import suite as international
 from zizhu.chain.crypto.port import Suite
 
 PACKAGE = Path(zizhu.__file__).parent
 CRYPTO = PACKAGE / "chain" / "crypto"
 IMPURE = frozenset(
-    "asyncio time datetime random secrets socket ssl os pathlib subprocess threading logging sqlite3 tempfile "
-    "uuid".split()
+    [
+        "asyncio",
+        "time",
+        "datetime",
+        "random",
+        "secrets",
+        "socket",
+        "ssl",
+        "os",
+        "pathlib",
+        "subprocess",
+        "threading",
+        "logging",
+        "sqlite3",
+        "tempfile",
+        "uuid",
+    ]
 )
 SUITES = [pytest.param(guomi, id="guomi"), pytest.param(international, id="international")]
 
@@ -49,7 +64,8 @@ def test_suites_have_the_codes_of_the_protocol() -> None:
     assert (guomi.code, guomi.name) == (1, "guomi")
     assert (international.code, international.name) == (2, "international")
     for suite in (guomi, international):
-        assert 32 <= suite.accounts.public_key_bytes <= 65 and 32 <= suite.members.public_key_bytes <= 65
+        assert 32 <= suite.accounts.public_key_bytes <= 65
+        assert 32 <= suite.members.public_key_bytes <= 65
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -97,10 +113,9 @@ def _reached(start: str) -> dict[str, str]:
 
 
 @pytest.mark.row("G-1")
-@pytest.mark.row("G-5")
 def test_crypto_imports_no_random_and_no_simulator() -> None:
-    """Then static ban of `random` in crypto; only `secrets`/OpenSSL; simulator's PRNG must not be importable by key
-    code (import test)."""
+    """`random` is banned from crypto, and so is every room but model: keys and nonces come from the operating
+    system's generator alone, never from the simulator's."""
     files = sorted(CRYPTO.rglob("*.py"))
     assert len(files) > 12
     for file in files:
@@ -111,7 +126,7 @@ def test_crypto_imports_no_random_and_no_simulator() -> None:
 
 @pytest.mark.row("G-1")
 def test_gmssl_is_not_a_dependency() -> None:
-    """Then gmssl is **not** a dependency: no run-time dependency begins with its name."""
+    """gmssl, which drew its nonces from `random`, is no dependency: no run-time dependency begins with its name."""
     project = tomllib.loads((PACKAGE.parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["dependencies"]
     assert not [name for name in project["dependencies"] if name.startswith(("gmssl", "tongsuo", "pysm"))]

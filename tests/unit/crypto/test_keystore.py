@@ -26,7 +26,9 @@ def file(tmp_path: Path) -> Path:
 def _code(path: Path, passphrase: bytes = PASSPHRASE) -> str:
     with pytest.raises(ZizhuError) as raised:
         read_key(path, passphrase=passphrase)
-    assert str(path) in raised.value.cause() and str(path) in raised.value.cause("zh") and raised.value.fix()
+    assert str(path) in raised.value.cause()
+    assert str(path) in raised.value.cause("zh")
+    assert raised.value.fix()
     return raised.value.code.code
 
 
@@ -39,14 +41,18 @@ def test_a_key_comes_back_whole(file: Path) -> None:
 def test_the_secret_is_not_in_the_file_and_not_in_the_repr(file: Path) -> None:
     """Neither raw nor as hex; mode 0600; no draft stays; two files of one key have nothing secret in common."""
     text = file.read_bytes()
-    assert KEY.secret not in text and KEY.secret.hex().encode() not in text and PASSPHRASE not in text
-    assert KEY.secret.hex() not in repr(KEY) and repr(KEY.secret) not in repr(KEY)
+    assert KEY.secret not in text
+    assert KEY.secret.hex().encode() not in text
+    assert PASSPHRASE not in text
+    assert KEY.secret.hex() not in repr(KEY)
+    assert repr(KEY.secret) not in repr(KEY)
     assert file.stat().st_mode & 0o777 == 0o600
     assert os.listdir(file.parent) == [file.name]
     other = file.with_name("other.json")
     write_key(other, KEY, passphrase=PASSPHRASE, cost=CHEAP)
     first, second = json.loads(text), json.loads(other.read_bytes())
-    assert first["secret"] != second["secret"] and first["kdf"]["salt"] != second["kdf"]["salt"]
+    assert first["secret"] != second["secret"]
+    assert first["kdf"]["salt"] != second["kdf"]["salt"]
     assert first["cipher"]["nonce"] != second["cipher"]["nonce"]
 
 
@@ -60,7 +66,7 @@ def test_every_damaged_byte_is_told_from_a_wrong_passphrase(file: Path) -> None:
     """Each byte changed, and each cut, gives keystore.damaged (or .newer for the version), never a key."""
     data = file.read_bytes()
     codes = set()
-    for place in range(0, len(data) - 1):
+    for place in range(len(data) - 1):
         changed = bytearray(data)
         changed[place] ^= 0x01 if data[place : place + 1].isalnum() else 0x80
         file.write_bytes(changed)
@@ -68,7 +74,8 @@ def test_every_damaged_byte_is_told_from_a_wrong_passphrase(file: Path) -> None:
         if place % 7 == 0:
             file.write_bytes(data[:place])
             codes.add(_code(file))
-    assert codes <= {"keystore.damaged", "keystore.newer"} and "keystore.damaged" in codes
+    assert codes <= {"keystore.damaged", "keystore.newer"}
+    assert "keystore.damaged" in codes
 
 
 @pytest.mark.parametrize(
@@ -117,7 +124,8 @@ def test_key_files_are_never_overwritten(file: Path) -> None:
     with pytest.raises(AskedWrongly) as raised:
         write_key(file, KEY, passphrase=b"other", cost=CHEAP)
     assert raised.value.code.code == "keystore.exists"
-    assert file.read_bytes() == before and os.listdir(file.parent) == [file.name]
+    assert file.read_bytes() == before
+    assert os.listdir(file.parent) == [file.name]
 
 
 def test_folders_that_are_not_there_are_named(tmp_path: Path) -> None:

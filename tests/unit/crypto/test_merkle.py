@@ -50,16 +50,16 @@ def test_every_leaf_is_proved_by_a_path_of_exactly_log2_steps() -> None:
         for index, leaf in enumerate(leaves):
             path = tree.path(index)
             assert path == merkle_path(suite_hash, leaves, index)
-            assert len(path) == path_steps(count) and 1 << len(path) >= count > (1 << len(path)) // 2
+            assert len(path) == path_steps(count)
+            assert 1 << len(path) >= count > (1 << len(path)) // 2
             assert verify_path(suite_hash, leaf=leaf, index=index, count=count, path=path, root=tree.root)
             for other in range(count):
                 same = other == index
-                assert verify_path(
-                    suite_hash, leaf=leaf, index=other, count=count, path=path, root=tree.root
-                ) is same
-                assert verify_path(
-                    suite_hash, leaf=leaves[other], index=index, count=count, path=path, root=tree.root
-                ) is same
+                assert verify_path(suite_hash, leaf=leaf, index=other, count=count, path=path, root=tree.root) is same
+                assert (
+                    verify_path(suite_hash, leaf=leaves[other], index=index, count=count, path=path, root=tree.root)
+                    is same
+                )
 
 
 @pytest.mark.row("D-7")
@@ -72,7 +72,7 @@ def test_every_leaf_is_proved_by_a_path_of_exactly_log2_steps() -> None:
 def test_moved_merged_split_or_reordered_lists_have_other_roots(
     items: list[bytes], others: list[bytes], place: int
 ) -> None:
-    """Then hash differs (property); all hashing via one domain-separated, length-prefixed encoder."""
+    """Moving boundaries, merging, splitting or reordering a list of byte strings changes its hash."""
     at = place % len(items)
     empty = suite_hash(b"empty", b"")
     merged = suite_hash(b"inner", suite_hash(b"leaf", items[0]) + suite_hash(b"leaf", items[-1]))
@@ -81,13 +81,13 @@ def test_moved_merged_split_or_reordered_lists_have_other_roots(
         items[::-1],
         items[1:] + items[:1],
         items[:at] + items[at + 1 :],
-        items[:at] + [items[at], items[at]] + items[at + 1 :],
+        [*items[:at], items[at], items[at], *items[at + 1 :]],
         [*items, items[-1]],
         items + items,
         [*items, empty],
         [*items, bytes(32)],
         [merged, *items[2:]],
-        items[:at] + [items[at][1:] + items[at][:1]] + items[at + 1 :],
+        [*items[:at], items[at][1:] + items[at][:1], *items[at + 1 :]],
     ]
     root = merkle_root(suite_hash, items)
     for other in changed:
@@ -98,7 +98,7 @@ def test_moved_merged_split_or_reordered_lists_have_other_roots(
 @settings(max_examples=100, deadline=None)
 @given(domain=st.text("abc", min_size=1, max_size=8), data=st.binary(max_size=8), moved=st.integers(1, 8))
 def test_a_byte_moved_between_domain_and_data_changes_the_hash(domain: str, data: bytes, moved: int) -> None:
-    """Then hash differs (property): the domain's length stands in front of it."""
+    """Everything is hashed with domains and lengths: the length of the domain stands in front of it."""
     name = domain.encode()
     for suite in (guomi, international):
         here = suite.hash(name, data)
@@ -126,17 +126,29 @@ def test_every_mutated_path_is_refused() -> None:
             assert not good(path=[_xor(node, flip) if i == step else node for i, node in enumerate(path)])
     for step in range(len(path)):
         assert not good(path=path[:step] + path[step + 1 :])
-        assert not good(path=path[:step] + [path[step]] + path[step:])
-        assert not good(path=path[:step] + [path[step][:-1]] + path[step + 1 :])
-        assert not good(path=path[:step] + [path[step] + b"\0"] + path[step + 1 :])
+        assert not good(path=[*path[:step], path[step], *path[step:]])
+        assert not good(path=[*path[:step], path[step][:-1], *path[step + 1 :]])
+        assert not good(path=[*path[:step], path[step] + b"\x00", *path[step + 1 :]])
         swapped = [*path]
         swapped[step - 1], swapped[step] = swapped[step], swapped[step - 1]
         assert not good(path=swapped)
-    assert not good(path=[]) and not good(path=path + path)
+    assert not good(path=[])
+    assert not good(path=path + path)
     for count in (*range(11), *range(12, 40), -1, 1 << 64, 1 << 70):
         assert not good(count=count)
     for index in (-1, -5, 11, 11 + 6, 16 + 6, 1 << 64):
         assert not good(index=index)
+
+
+def test_a_path_of_wrong_length_is_refused_before_anything_is_hashed() -> None:
+    """A path of a million steps, or a count that does not fit it, costs no hash."""
+
+    def unwanted(domain: bytes, data: bytes) -> bytes:
+        raise AssertionError(f"hashed {len(data)} bytes in {domain!r}")
+
+    leaf, root = bytes(32), bytes(32)
+    for count, steps in ((1, 1), (2, 0), (11, 3), (11, 5), (11, 1_000_000), (1 << 65, 65)):
+        assert not verify_path(unwanted, leaf=leaf, index=0, count=count, path=[bytes(32)] * steps, root=root)
 
 
 def test_an_inner_node_proves_nothing_as_a_leaf() -> None:

@@ -2,7 +2,6 @@
 
 import io
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -28,7 +27,9 @@ def _piped(data: bytes) -> FromDescriptor:
 def _refused(source: Source) -> str:
     with pytest.raises(AskedWrongly) as raised:
         read_passphrase(source)
-    assert raised.value.code.code == "crypto.passphrase" and raised.value.cause("zh") and raised.value.fix()
+    assert raised.value.code.code == "crypto.passphrase"
+    assert raised.value.cause("zh")
+    assert raised.value.fix()
     return raised.value.cause()
 
 
@@ -43,9 +44,11 @@ def test_a_descriptor_is_read_to_its_end_and_closed(behind: bytes) -> None:
 
 def test_empty_long_and_closed_descriptors_are_named() -> None:
     """Nothing, a bare line end, 1,001 bytes, or a closed descriptor is crypto.passphrase."""
-    assert "empty" in _refused(_piped(b"")) and "empty" in _refused(_piped(b"\n"))
+    assert "empty" in _refused(_piped(b""))
+    assert "empty" in _refused(_piped(b"\n"))
     assert read_passphrase(_piped(b"x" * 1000 + b"\r\n")) == b"x" * 1000
-    assert "longer" in _refused(_piped(b"x" * 1001)) and "longer" in _refused(_piped(b"x" * 5000))
+    assert "longer" in _refused(_piped(b"x" * 1001))
+    assert "longer" in _refused(_piped(b"x" * 5000))
     source = _piped(b"once")
     assert read_passphrase(source) == b"once"
     assert "Bad file descriptor" in _refused(source)
@@ -61,10 +64,12 @@ def test_a_systemd_credential_is_a_file_in_its_folder(tmp_path: Path, monkeypatc
     assert read_passphrase(FromCredential("vote")) == b"secret"
 
 
-def test_a_prompt_needs_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prompt_needs_a_terminal() -> None:
     """With standard input redirected the prompt is refused instead of waiting or echoing."""
-    monkeypatch.setattr(sys, "stdin", io.StringIO("secret\n"))
-    assert "terminal" in _refused(FromPrompt())
+    with pytest.raises(AskedWrongly) as raised:
+        read_passphrase(FromPrompt(), terminal=io.StringIO("secret\n"))
+    assert "terminal" in raised.value.cause()
+    assert "secret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

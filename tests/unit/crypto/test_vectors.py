@@ -3,7 +3,7 @@
 import pytest
 
 from zizhu.chain.crypto.guomi.curve import SM2, Curve, Point, compress, decompress, identity_state
-from zizhu.chain.crypto.guomi.integers import Integers, IntegerKey
+from zizhu.chain.crypto.guomi.integers import IntegerKey, Integers
 from zizhu.chain.crypto.guomi.sm2 import Sm2
 from zizhu.chain.crypto.guomi.sm3 import CryptographySm3
 from zizhu.chain.crypto.guomi.suite import suite as guomi
@@ -55,22 +55,28 @@ ED25519_VECTORS = [
         "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
         "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
         "",
-        "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595b"
-        "be24655141438e7a100b",
+        (
+            "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595b"
+            "be24655141438e7a100b"
+        ),
     ),
     (
         "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
         "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
         "72",
-        "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb430"
-        "2aeeb00d291612bb0c00",
+        (
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb430"
+            "2aeeb00d291612bb0c00"
+        ),
     ),
     (
         "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
         "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
         "af82",
-        "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716e"
-        "d28dc027beceea1ec40a",
+        (
+            "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716e"
+            "d28dc027beceea1ec40a"
+        ),
     ),
 ]
 
@@ -78,13 +84,17 @@ ED25519_VECTORS = [
 SECP256K1_VECTORS = [
     (
         b"Satoshi Nakamoto",
-        "934b1ea10a4b3c1757e2b0c017d0b6143ce3c9a7e6a4a49860d7a6ab210ee3d82442ce9d2b916064108014783e923ec36b49743e2ffa"
-        "1c4496f01a512aafd9e5",
+        (
+            "934b1ea10a4b3c1757e2b0c017d0b6143ce3c9a7e6a4a49860d7a6ab210ee3d82442ce9d2b916064108014783e923ec36b49743e2ffa"
+            "1c4496f01a512aafd9e5"
+        ),
     ),
     (
         b"All those moments will be lost in time, like tears in rain. Time to die...",
-        "8600dbd41e348fe5c9465ab92d23e3db8b98b873beecd930736488696438cb6b547fe64427496db33bf66019dacbf0039c04199abb01"
-        "22918601db38a72cfc21",
+        (
+            "8600dbd41e348fe5c9465ab92d23e3db8b98b873beecd930736488696438cb6b547fe64427496db33bf66019dacbf0039c04199abb01"
+            "22918601db38a72cfc21"
+        ),
     ),
 ]
 
@@ -134,9 +144,10 @@ def test_sha256_gives_the_standards_digest() -> None:
 @pytest.mark.row("G-1")
 @pytest.mark.parametrize("scheme", [guomi.accounts, guomi.members, Sm2(choose=Integers)], ids=["a", "m", "integers"])
 def test_sm2_agrees_with_the_recommended_curves_example(scheme: Sm2) -> None:
-    """Then all agree: key, e with Z_A and signature of GB/T 32918.5 A.2, on every rung."""
+    """SM2 agrees with the published vectors: key, e with Z_A and signature of GB/T 32918.5 A.2, on every rung."""
     public_key = scheme.public_key(SECRET)
-    assert decompress(public_key) == PUBLIC and compress(PUBLIC) == public_key
+    assert decompress(public_key) == PUBLIC
+    assert compress(PUBLIC) == public_key
     state = identity_state(PUBLIC)
     state.update(MESSAGE)
     assert state.digest().hex() == DIGEST
@@ -146,8 +157,11 @@ def test_sm2_agrees_with_the_recommended_curves_example(scheme: Sm2) -> None:
 
 @pytest.mark.row("G-1")
 def test_sm2_agrees_with_the_example_curve() -> None:
-    """Then all agree: e with Z_A of ALICE123@YAHOO.COM and signature of GB/T 32918.2 A.2, another curve."""
-    assert EXAMPLE.holds(EXAMPLE.base) and EXAMPLE.holds(EXAMPLE_PUBLIC) and SM2.holds(SM2.base)
+    """SM2 agrees with the published vectors: e with Z_A of ALICE123@YAHOO.COM and the signature
+    of GB/T 32918.2 A.2, on another curve."""
+    assert EXAMPLE.holds(EXAMPLE.base)
+    assert EXAMPLE.holds(EXAMPLE_PUBLIC)
+    assert SM2.holds(SM2.base)
     state = identity_state(EXAMPLE_PUBLIC, b"ALICE123@YAHOO.COM", EXAMPLE)
     state.update(MESSAGE)
     assert state.digest().hex() == EXAMPLE_DIGEST

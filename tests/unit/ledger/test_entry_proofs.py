@@ -5,15 +5,13 @@ import pytest
 
 from zizhu.chain.crypto.hashing import transaction_id
 from zizhu.chain.crypto.merkle import merkle_root
+from zizhu.chain.ledger.outcomes import event_leaves, events_root, receipts_root
 from zizhu.chain.ledger.proofs import (
     Entry,
     EventEntry,
     StateEntry,
     event_entry,
-    event_leaves,
-    events_root,
     receipt_entry,
-    receipts_root,
     state_entry,
     transaction_entry,
     verify_entry,

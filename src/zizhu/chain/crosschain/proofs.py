@@ -3,7 +3,7 @@
 Decides what the file holds and the one order in which it is checked, each check with a name. Refuses to know where
 the file came from, and to trust anything in it: the only thing believed beforehand is the ledger id.
 
-The checks, in order: encoding, suite, ledger (else `proof.other_ledger`), members, genesis, epoch, header,
+The checks, in order: encoding, suite, ledger (else `proof.other_ledger`), genesis, epoch, header,
 certificate, strength, and those of the entry (`ledger.proofs`, `ledger.tree_proof`). A perfect proof from
 somebody's own network is refused at `ledger`, before any of its signatures is looked at.
 Source: docs/protocol/state-and-proofs.md.
@@ -11,23 +11,23 @@ Source: docs/protocol/state-and-proofs.md.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Annotated
 
 import msgspec
 
 from zizhu.chain.consensus.certificate import Electorate, Strength, electorate, verify_certificate
-from zizhu.chain.crypto.hashing import block_hash, genesis_consent_message, ledger_id, outcome_hash
-from zizhu.chain.crypto.port import Signed, Suite
+from zizhu.chain.crypto.hashing import block_hash, ledger_id, outcome_hash
+from zizhu.chain.crypto.port import Suite
+from zizhu.chain.ledger.genesis import verify_signed_genesis
 from zizhu.chain.ledger.proofs import Entry, verify_entry
 from zizhu.chain.ledger.tree_proof import Check
 from zizhu.chain.model import limits
 from zizhu.chain.model.block import BlockHeader, Outcome
 from zizhu.chain.model.certificate import Certificate
 from zizhu.chain.model.encoding import Codec, encode
-from zizhu.chain.model.errors import ErrorCode, SpokeWrongly
+from zizhu.chain.model.errors import AskedWrongly, ErrorCode, SpokeWrongly
 from zizhu.chain.model.genesis import SignedGenesis
-from zizhu.chain.model.ids import Height, LedgerId, MemberId
+from zizhu.chain.model.ids import Height, LedgerId
 
 VERSION = 1
 PROOF_BYTES_MAX = limits.GENESIS_BYTES_MAX + limits.TRANSACTION_BYTES_MAX + 1024 * 1024
@@ -45,17 +45,10 @@ OTHER_LEDGER = ErrorCode(
 ENCODING = Check("encoding", "{cause}", "{cause_zh}")
 SUITE = Check(
     "suite",
-    "the crypto suite {suite} of its genesis is not known here",
-    "此处不支持其创世文件所用的密码套件 {suite}",
+    "the crypto suite {suite!r} of its genesis is not known here",
+    "此处不支持其创世文件所用的密码套件 {suite!r}",
 )
-MEMBERS = Check(
-    "members", "two members in its genesis have the same voting key", "其创世文件中有两个成员使用同一投票密钥"
-)
-GENESIS = Check(
-    "genesis",
-    "the genesis does not carry one good signature of each of its members: {who}",
-    "创世文件未包含每个成员各一个有效签名:{who}",
-)
+GENESIS = Check("genesis", "{cause}", "{cause_zh}")
 EPOCH = Check(
     "epoch",
     "it is of epoch {epoch}; only proofs of epoch 0, whose members the genesis names, can be checked so far",
@@ -133,7 +126,6 @@ def verify_ledger_proof(
     except SpokeWrongly as error:
         raise ENCODING.error(cause=error.cause(), cause_zh=error.cause("zh")) from error
     voters = _voters(proof, trust, suites)
-    _check_consent(proof.genesis, voters)
     _check_header(proof, voters)
     found = _strength(proof, voters)
     if _RANK[found] < _RANK[strength]:
@@ -144,7 +136,7 @@ def verify_ledger_proof(
 
 
 def _voters(proof: LedgerProof, trust: LedgerId, suites: Mapping[str, Suite]) -> Electorate:
-    """The members that the trusted genesis names; refuses every genesis but that one."""
+    """The members that the trusted genesis names, which all signed it; refuses every genesis but that one."""
     genesis = proof.genesis.genesis
     suite = suites.get(genesis.record.suite)
     if suite is None:
@@ -152,24 +144,11 @@ def _voters(proof: LedgerProof, trust: LedgerId, suites: Mapping[str, Suite]) ->
     found = ledger_id(suite, genesis)
     if found != trust:
         raise SpokeWrongly(OTHER_LEDGER, check="ledger", found=found.hex(), name=genesis.name, trust=trust.hex())
-    keys = sorted(member.vote_key for member in genesis.record.members)
-    if any(one == two for one, two in pairwise(keys)):
-        raise MEMBERS.error()
+    try:
+        verify_signed_genesis(suite, proof.genesis)
+    except AskedWrongly as error:
+        raise GENESIS.error(cause=error.cause(), cause_zh=error.cause("zh")) from error
     return electorate(suite, trust, genesis.record)
-
-
-def _check_consent(signed: SignedGenesis, voters: Electorate) -> None:
-    """Every member, once each, signed that this is its ledger."""
-    signers = [MemberId(consent.member) for consent in signed.signatures]
-    if sorted(signers) != sorted(voters.members):
-        raise GENESIS.error(who=f"{len(signers)} signatures, {voters.size} members")
-    message = genesis_consent_message(voters.suite, voters.ledger)
-    verdicts = voters.suite.members.verify_many(
-        [Signed(voters.keys[MemberId(consent.member)], message, consent.signature) for consent in signed.signatures]
-    )
-    for signer, good in zip(signers, verdicts, strict=True):
-        if not good:
-            raise GENESIS.error(who=signer.hex()[:16])
 
 
 def _check_header(proof: LedgerProof, voters: Electorate) -> None:

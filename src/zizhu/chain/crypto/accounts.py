@@ -3,11 +3,13 @@
 Decides what the ids commit to. Refuses to know what an account may do. Pure.
 """
 
+from zizhu.chain.crypto.hashing import member_id
 from zizhu.chain.crypto.port import Suite
-from zizhu.chain.model.ids import AccountId, MemberId
+from zizhu.chain.model.ids import AccountId
+
+__all__ = ["ACCOUNT_DOMAIN", "ACCOUNT_ID_BYTES", "account_id", "member_id"]
 
 ACCOUNT_DOMAIN = b"account"
-MEMBER_DOMAIN = b"member"
 ACCOUNT_ID_BYTES = 20
 
 
@@ -17,8 +19,3 @@ def account_id(suite: Suite, public_key: bytes) -> AccountId:
     The code is inside, so one key under two suites is two accounts.
     """
     return AccountId(suite.hash(ACCOUNT_DOMAIN, bytes([suite.code]) + public_key)[:ACCOUNT_ID_BYTES])
-
-
-def member_id(suite: Suite, vote_key: bytes) -> MemberId:
-    """32 bytes: H("member", encoded public key that votes), hashed with the ledger's suite."""
-    return MemberId(suite.hash(MEMBER_DOMAIN, vote_key))

@@ -5,7 +5,7 @@ renew its certificate and keep its key. Refuses to know the voting key, and cloc
 Both suites use these: GM/T TLS is not in the interpreter's `ssl`.
 """
 
-import datetime
+import datetime as dt
 import hashlib
 from dataclasses import dataclass, field
 from enum import Enum
@@ -49,7 +49,7 @@ class TlsIdentity:
 
 
 def make_tls_identity(
-    member: str, *, passphrase: bytes, valid_from: datetime.datetime, kind: TlsKeyKind = TlsKeyKind.ED25519
+    member: str, *, passphrase: bytes, valid_from: dt.datetime, kind: TlsKeyKind = TlsKeyKind.ED25519
 ) -> TlsIdentity:
     """A fresh key and a certificate for `member` (1..64 characters), valid ten years from `valid_from` (aware)."""
     assert valid_from.tzinfo is not None, "valid_from needs a time zone"
@@ -70,7 +70,7 @@ def make_tls_identity(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(valid_from)
-        .not_valid_after(valid_from + datetime.timedelta(days=YEARS_VALID * 365))
+        .not_valid_after(valid_from + dt.timedelta(days=YEARS_VALID * 365))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False

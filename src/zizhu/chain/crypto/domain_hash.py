@@ -59,7 +59,8 @@ class DomainHash:
         return state.digest()
 
     def _prepare(self, domain: bytes) -> HashState:
-        assert 1 <= len(domain) <= DOMAIN_BYTES_MAX and domain.isascii(), f"no hash domain: {domain!r}"
+        assert 1 <= len(domain) <= DOMAIN_BYTES_MAX, f"a hash domain of {len(domain)} bytes"
+        assert domain.isascii(), f"a hash domain beyond ASCII: {domain!r}"
         state = self._empty.copy()
         state.update(bytes([len(domain)]) + domain)
         if len(self._states) < DOMAINS_KEPT_MAX:

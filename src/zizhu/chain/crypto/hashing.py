@@ -41,10 +41,12 @@ def bundle_message(suite: Suite, statement: BundleStatement) -> bytes:
 
 
 def block_hash(suite: Suite, header: BlockHeader) -> BlockHash:
+    """Hash of a block: of its encoded header."""
     return BlockHash(suite.hash(b"block", encode(header)))
 
 
 def outcome_hash(suite: Suite, outcome: Outcome) -> OutcomeHash:
+    """Hash of what a block did."""
     return OutcomeHash(suite.hash(b"outcome", encode(outcome)))
 
 

@@ -70,9 +70,9 @@ class Cost:
 
 
 COST_OF_PERSONS = Cost(n=1 << 17)
-"""For passphrases people think up: 128 MiB, about 0.4 s."""
+"""For passphrases people think up: 128 MiB, about 0.5 s."""
 COST_OF_MACHINES = Cost(n=1 << 12)
-"""For passphrases that are random and of 16 bytes or more: there is nothing to guess; 4 MiB, about 10 ms."""
+"""For passphrases that are random and of 16 bytes or more: there is nothing to guess; 4 MiB, about 15 ms."""
 _MEMORY_MAX = 512 * 1024 * 1024
 
 

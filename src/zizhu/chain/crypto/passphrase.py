@@ -8,6 +8,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO, assert_never
 
 from zizhu.chain.model.errors import AskedWrongly, ErrorCode
 
@@ -62,15 +63,20 @@ def parse_source(text: str) -> Source:
             raise AskedWrongly(PASSPHRASE, source="this source", reason="it is not fd:N, credential:NAME or prompt")
 
 
-def read_passphrase(source: Source) -> bytes:
-    """The passphrase, 1..1000 bytes, without the newline behind it; raises AskedWrongly (`crypto.passphrase`)."""
+def read_passphrase(source: Source, *, terminal: TextIO | None = None) -> bytes:
+    """The passphrase, 1..1000 bytes, without the newline behind it; raises AskedWrongly (`crypto.passphrase`).
+
+    A prompt is shown only if `terminal`, by default standard input, is one.
+    """
     match source:
         case FromDescriptor(number):
             return _checked(_from_descriptor(number), source=f"descriptor {number}")
         case FromCredential(name):
             return _checked(_from_credential(name), source=f"credential {name}")
         case FromPrompt(text):
-            return _checked(_from_prompt(text), source="the prompt")
+            return _checked(_from_prompt(text, sys.stdin if terminal is None else terminal), source="the prompt")
+        case _:
+            assert_never(source)
 
 
 def _from_descriptor(number: int) -> bytes:
@@ -92,8 +98,8 @@ def _from_credential(name: str) -> bytes:
         raise AskedWrongly(PASSPHRASE, source=f"credential {name}", reason=error.strerror) from None
 
 
-def _from_prompt(text: str) -> bytes:
-    if not sys.stdin.isatty():
+def _from_prompt(text: str, terminal: TextIO) -> bytes:
+    if not terminal.isatty():
         raise AskedWrongly(PASSPHRASE, source="the prompt", reason="standard input is not a terminal")
     try:
         return getpass.getpass(text).encode()

@@ -1,8 +1,7 @@
 """Entries and their proofs: that a block holds a transaction, a receipt or an event, or that the state holds a value.
 
-Decides what an entry carries and when it follows from a header and an outcome, and in which order receipts and
-events are leaves of their trees. Refuses to know whether that header and outcome were agreed on: `crosschain`
-asks the certificate.
+Decides what an entry carries and when it follows from a header and an outcome; `outcomes` decides what the leaves of
+their trees are. Refuses to know whether that header and outcome were agreed on: `crosschain` asks the certificate.
 
 An entry carries nothing that header, outcome or the entry itself already say (the place of a receipt is in the
 receipt, the number of receipts in the header), so no two fields can disagree.
@@ -15,8 +14,9 @@ from typing import Annotated, assert_never
 import msgspec
 
 from zizhu.chain.crypto.hashing import event_hash, receipt_hash, transaction_id
-from zizhu.chain.crypto.merkle import merkle_path, merkle_root, verify_path
+from zizhu.chain.crypto.merkle import merkle_path, verify_path
 from zizhu.chain.crypto.port import Suite
+from zizhu.chain.ledger.outcomes import event_leaves
 from zizhu.chain.ledger.tree import StateProof, StateTree
 from zizhu.chain.ledger.tree_proof import Check, verify_state_proof
 from zizhu.chain.model import limits
@@ -97,25 +97,6 @@ class StateEntry(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=4):
 
 
 Entry = TransactionEntry | ReceiptEntry | EventEntry | StateEntry
-
-
-def event_leaves(receipts: Sequence[Receipt]) -> list[EventLeaf]:
-    """The leaves of a block's events tree: by transaction, then as emitted; `index` counts within a transaction."""
-    return [
-        EventLeaf(receipt.transaction, index, event)
-        for receipt in receipts
-        for index, event in enumerate(receipt.events)
-    ]
-
-
-def receipts_root(suite: Suite, receipts: Sequence[Receipt]) -> bytes:
-    """32 bytes: the root over all receipts of a block, in order."""
-    return merkle_root(suite.hash, [receipt_hash(suite, receipt) for receipt in receipts])
-
-
-def events_root(suite: Suite, receipts: Sequence[Receipt]) -> bytes:
-    """32 bytes: the root over all events of a block, in the order of `event_leaves`."""
-    return merkle_root(suite.hash, [event_hash(suite, leaf) for leaf in event_leaves(receipts)])
 
 
 def transaction_entry(suite: Suite, *, ids: Sequence[TransactionId], index: int, body: bytes) -> TransactionEntry:

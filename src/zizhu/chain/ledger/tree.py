@@ -43,8 +43,8 @@ SIBLINGS_BYTES = (FANOUT - 1) * _HASH_BYTES
 Entries = Annotated[bytes, msgspec.Meta(max_length=BUCKET_KEYS_MAX * ENTRY_BYTES)]
 Siblings = Annotated[bytes, msgspec.Meta(min_length=SIBLINGS_BYTES, max_length=SIBLINGS_BYTES)]
 
-_Change = tuple[bytes, bytes]
-"""(key hash, entry), or (key hash, b"") for a deletion."""
+_Change = bytes
+"""An entry of 64 bytes to be written, or a key hash of 32 bytes to be deleted; key hashes sort them."""
 
 
 class Bucket(msgspec.Struct, frozen=True, gc=False):
@@ -96,16 +96,16 @@ class StateTree:
     @classmethod
     def build(cls, hash_: Hash, items: Iterable[tuple[bytes, bytes]]) -> "StateTree":
         """The tree of (key, value) pairs in any order; a key given twice is our own fault."""
-        changes = [_entry(hash_, key, value) for key, value in items]
+        changes = [hash_(b"state-key", key) + hash_(b"state-value", value) for key, value in items]
         changes.sort()
-        assert all(one[0] != two[0] for one, two in pairwise(changes)), "a key is given twice"
-        return cls(hash_, _subtree(hash_, b"".join([entry for _, entry in changes]), 0))
+        assert all(one[:_HASH_BYTES] != two[:_HASH_BYTES] for one, two in pairwise(changes)), "a key is given twice"
+        return cls(hash_, _subtree(hash_, b"".join(changes), 0))
 
     def update(self, changes: Mapping[bytes, bytes | None]) -> "StateTree":
         """The tree after `changes` (None deletes, also what is not there); each touched node is hashed once."""
         hash_ = self._hash
         batch: list[_Change] = [
-            (hash_(b"state-key", key), b"") if value is None else _entry(hash_, key, value)
+            hash_(b"state-key", key) if value is None else hash_(b"state-key", key) + hash_(b"state-value", value)
             for key, value in changes.items()
         ]
         if not batch:
@@ -187,11 +187,6 @@ def digest_of(node: Node | None) -> bytes:
     return ZERO_HASH if node is None else node.digest
 
 
-def _entry(hash_: Hash, key: bytes, value: bytes) -> _Change:
-    key_hash = hash_(b"state-key", key)
-    return key_hash, key_hash + hash_(b"state-value", value)
-
-
 def _size(node: Node | None) -> int:
     if node is None:
         return 0
@@ -246,7 +241,9 @@ def _apply(hash_: Hash, node: Node | None, depth: int, batch: list[_Change]) -> 
     if not isinstance(node, Inner):
         before = b"" if node is None else node.entries
         after = _merged(before, batch)
-        return node if after == before else _subtree(hash_, after, depth)
+        if len(after) != len(before):
+            return _subtree(hash_, after, depth)
+        return node if after == before else Bucket(after, hash_(b"state-bucket", after))
     children = list(node.children)
     count = node.count
     changed = False
@@ -270,10 +267,10 @@ def _parts(batch: list[_Change], depth: int) -> Iterable[tuple[int, list[_Change
     byte = depth >> 1
     if depth & 1:
         for change in batch:
-            parts.setdefault(change[0][byte] & 15, []).append(change)
+            parts.setdefault(change[byte] & 15, []).append(change)
     else:
         for change in batch:
-            parts.setdefault(change[0][byte] >> 4, []).append(change)
+            parts.setdefault(change[byte] >> 4, []).append(change)
     return parts.items()
 
 
@@ -281,12 +278,17 @@ def _merged(entries: bytes, batch: list[_Change]) -> bytes:
     """Ascending entries after an ascending batch, in one pass."""
     pieces: list[bytes] = []
     done = 0
-    for key_hash, entry in batch:
+    for change in batch:
+        key_hash = change[:_HASH_BYTES]
         at = entries.find(key_hash, done)  # most writes are to keys that are there, and find is a third of a search
         if at < 0 or at % ENTRY_BYTES:
             at = position(entries, key_hash, done)
+            there = entries[at : at + _HASH_BYTES] == key_hash
+        else:
+            there = True
         pieces.append(entries[done:at])
-        pieces.append(entry)
-        done = at + ENTRY_BYTES if entries[at : at + _HASH_BYTES] == key_hash else at
+        if len(change) == ENTRY_BYTES:
+            pieces.append(change)
+        done = at + ENTRY_BYTES if there else at
     pieces.append(entries[done:])
     return b"".join(pieces)

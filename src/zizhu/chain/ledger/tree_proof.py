@@ -35,9 +35,23 @@ INVALID = ErrorCode(
     "proof.invalid",
     "the proof does not hold: check {check}: {reason}",
     "fetch the proof again from another member; if it fails again, do not rely on what it claims",
-    "证明不成立:检查项 {check}:{reason_zh}",
+    "证明不成立:检查项 {check}:{reason}",
     "请从另一成员重新获取证明;若仍不成立,请勿采信其内容",
 )
+
+
+class ProofRefused(SpokeWrongly):
+    """`proof.invalid`; its value `check` names what failed, and the reason is told in the language asked for."""
+
+    def __init__(self, *, check: str, reason: str, reason_zh: str) -> None:
+        self._reason_zh = reason_zh
+        super().__init__(INVALID, check=check, reason=reason)
+
+    def cause(self, language: str = "en") -> str:
+        """What happened, in `language` ("en" or "zh")."""
+        if language != "zh":
+            return super().cause(language)
+        return self.code.cause_zh.format(check=self.values["check"], reason=self._reason_zh)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +62,10 @@ class Check:
     failed: str
     failed_zh: str
 
-    def error(self, **values: object) -> SpokeWrongly:
-        """The refusal (`proof.invalid`) of a proof that fails this check; its value `check` is the name."""
-        return SpokeWrongly(
-            INVALID,
-            check=self.name,
-            reason=self.failed.format(**values),
-            reason_zh=self.failed_zh.format(**values),
+    def error(self, **values: object) -> ProofRefused:
+        """The refusal of a proof that fails this check; `values` fill its texts."""
+        return ProofRefused(
+            check=self.name, reason=self.failed.format(**values), reason_zh=self.failed_zh.format(**values)
         )
 
 

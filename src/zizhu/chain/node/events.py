@@ -16,6 +16,7 @@ from zizhu.chain.model.effects import Message, Persist, Report, Send, SetTimer, 
 from zizhu.chain.model.errors import ZizhuError
 from zizhu.chain.model.ids import MemberId, TransactionId
 from zizhu.chain.model.receipt import Receipt
+from zizhu.chain.storage.port import Change
 
 # -- events ----------------------------------------------------------------------------------------------------
 
@@ -66,9 +67,9 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """A client hands in the canonical bytes of a submission."""
+    """A client hands in submissions, each in its canonical bytes; answered by `Submitted`."""
 
-    raw: bytes
+    raws: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +140,19 @@ class Expired:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The request breaks a rule, or comes at a bad moment; nothing was changed."""
+    """The submission breaks a rule, or comes at a bad moment; nothing was changed."""
 
     error: ZizhuError
 
 
-Reply = Accepted | Final | Expired | Rejected
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """One outcome a submission, in order."""
+
+    outcomes: tuple[Accepted | Rejected, ...]
+
+
+Reply = Submitted | Final | Expired
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +165,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Write this to the state store as one atomic batch that also moves its marker to (height, root). Not a
-    barrier: the block log can redo it. Held, so that the store is never ahead of the log."""
+    """Write this to the state store as one atomic batch (it moves the store's marker too). Not a barrier: the
+    block log can redo it. Held, so that the store is never ahead of the log."""
 
-    height: int
-    root: bytes
-    changes: dict[bytes, bytes | None]
+    batch: tuple[Change, ...]
 
 
 @dataclass(frozen=True, slots=True)

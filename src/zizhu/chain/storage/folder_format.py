@@ -46,7 +46,10 @@ def claim_folder(folder: Path, *, store: str, version: int) -> bool:
 
 
 def _check_empty(folder: Path, store: str) -> None:
-    strangers = sorted(path.name for path in folder.iterdir() if path.name not in _NOT_OURS)
+    try:
+        strangers = sorted(path.name for path in folder.iterdir() if path.name not in _NOT_OURS)
+    except OSError as error:
+        raise faults.failed(faults.READ_FAILED, folder, error) from error
     if strangers:
         raise _foreign(folder, store, f"it holds {strangers[0]!r} but no file {MARKER!r}")
 

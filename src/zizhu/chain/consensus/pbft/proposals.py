@@ -134,9 +134,9 @@ def maybe_propose(s: State) -> None:
     free = s.waiting.free
     if first or (s.due and not in_flight):
         _build(s, last, empty=True)
-    elif free and (not in_flight or free >= parameters.batch_transactions):
-        _build(s, last, empty=False)
-    elif free and s.waiting.oldest_ms >= parameters.batch_wait_ms:
+    elif (free and (not in_flight or free >= parameters.batch_transactions)) or (
+        free and s.waiting.oldest_ms >= parameters.batch_wait_ms
+    ):
         _build(s, last, empty=False)
     elif free:
         s.out.append(SetTimer("batch", max(1, parameters.batch_wait_ms - s.waiting.oldest_ms)))
@@ -160,6 +160,7 @@ def built(s: State, event: Executed | None) -> None:
     """The block asked for by `maybe_propose`; dropped if this member no longer leads on its parent."""
     s.building = False
     if event is None:
+        s.waiting = Waiting(0, 0, s.waiting.unfinished)
         return
     s.learn(event)
     if not (s.active and s.voting and s.leading) or event.ready.parent != s.last_proposed().block:

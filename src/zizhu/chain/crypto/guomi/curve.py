@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from zizhu.chain.crypto.guomi.sm3 import sm3
 from zizhu.chain.crypto.domain_hash import HashState
+from zizhu.chain.crypto.guomi.sm3 import sm3
 
 USER_ID = b"1234567812345678"
 """The signer id that GB/T 35276 and RFC 8998 name as default."""

@@ -30,7 +30,7 @@ VERSION_MIN = 0x30000000
 NID_SM2 = 1172
 EVP_PKEY_EC = 408
 POINT_COMPRESSED = 2
-SONAMES = ("libcrypto.so.3", "libcrypto.so.4", "libcrypto.3.dylib", "libcrypto-3-x64.dll", "libcrypto-3-arm64.dll")
+SONAMES = ("libcrypto.so.3", "libcrypto.so.4", "libcrypto.3.dylib", "libcrypto-3.dll", "libcrypto-3-x64.dll")
 
 # SubjectPublicKeyInfo of an SM2 key up to the point (RFC 5480, GM/T 0006): id-ecPublicKey, curve 1.2.156.10197.1.301.
 SPKI_HEAD = bytes.fromhex("3059301306072a8648ce3d020106082a811ccf5501822d034200")
@@ -175,7 +175,7 @@ class Libcrypto:
         finally:
             library.EC_POINT_clear_free(point)
             library.BN_clear_free(number)
-        assert done == 1 and written == 33, "libcrypto could not multiply on the SM2 curve"
+        assert (done, written) == (1, 33), "libcrypto could not multiply on the SM2 curve"
         return out.raw
 
     def sign(self, secret: bytes, digest: bytes) -> bytes:
@@ -200,16 +200,16 @@ def _loaded(module: ModuleType) -> str | None:
     return file if isinstance(file, str) else None
 
 
-def candidates() -> Iterator[str]:
-    """Where libcrypto may be, best first: the one already in this process, then by name, then by searching.
-
-    The search comes last because it starts other programs (ldconfig, a compiler).
+def candidates() -> Iterator[str | None]:
+    """Where libcrypto may be, best first: the one that Python's own modules use, by name, in the program itself
+    (None: interpreters that have OpenSSL linked in), by searching, which starts other programs and so comes last.
     """
     for module in (_hashlib, _ssl):
         file = _loaded(module)
         if file is not None:
             yield file
     yield from SONAMES
+    yield None
     found = ctypes.util.find_library("crypto")
     if found is not None:
         yield found
@@ -230,7 +230,7 @@ def _has_sm2(library: Library) -> bool:
     return usable
 
 
-def open_libcrypto(names: Iterable[str] | None = None) -> Libcrypto:
+def open_libcrypto(names: Iterable[str | None] | None = None) -> Libcrypto:
     """The first of `names` (by default `candidates()`) that can do SM2.
 
     Raises OperatingFault (`crypto.libcrypto`) if there is none, with what was tried.
@@ -240,14 +240,14 @@ def open_libcrypto(names: Iterable[str] | None = None) -> Libcrypto:
         try:
             library = Library(ctypes.PyDLL(name))
         except (OSError, AttributeError) as error:
-            tried.append(f"{name} ({error})")
+            tried.append(f"{name or 'this program'} ({error})")
             continue
         version = library.OpenSSL_version_num()
         if version < VERSION_MIN:
-            tried.append(f"{name} (version {version:#x})")
+            tried.append(f"{name or 'this program'} (version {version:#x})")
             continue
         if not _has_sm2(library):
-            tried.append(f"{name} (without SM2)")
+            tried.append(f"{name or 'this program'} (without SM2)")
             continue
         return Libcrypto(library)
     raise OperatingFault(LIBCRYPTO, tried="; ".join(tried))

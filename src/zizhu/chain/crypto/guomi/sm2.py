@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from typing import NamedTuple, Protocol
 
+from zizhu.chain.crypto.domain_hash import HashState
 from zizhu.chain.crypto.guomi.curve import PUBLIC_KEY_BYTES, SM2, Point, decompress, identity_state, well_formed
 from zizhu.chain.crypto.guomi.integers import Integers
 from zizhu.chain.crypto.guomi.libcrypto import Libcrypto, open_libcrypto
-from zizhu.chain.crypto.domain_hash import HashState
 from zizhu.chain.crypto.port import Signed
 from zizhu.chain.crypto.secret import checked_secret, draw_secret
 from zizhu.chain.model.errors import OperatingFault

@@ -18,7 +18,7 @@ class Sm4Gcm:
 
     def seal(self, key: bytes, nonce: bytes, plaintext: bytes, associated: bytes) -> bytes:
         """Ciphertext ‖ 16-byte tag."""
-        assert len(key) == self.key_bytes and len(nonce) == self.nonce_bytes, "key 16, nonce 12 bytes"
+        assert (len(key), len(nonce)) == (self.key_bytes, self.nonce_bytes), "key 16, nonce 12 bytes"
         encryptor = Cipher(algorithms.SM4(key), modes.GCM(nonce)).encryptor()
         encryptor.authenticate_additional_data(associated)
         ciphertext = encryptor.update(plaintext) + encryptor.finalize()
@@ -26,7 +26,7 @@ class Sm4Gcm:
 
     def open(self, key: bytes, nonce: bytes, ciphertext: bytes, associated: bytes) -> bytes | None:
         """The plaintext, or None when the tag is wrong or missing."""
-        assert len(key) == self.key_bytes and len(nonce) == self.nonce_bytes, "key 16, nonce 12 bytes"
+        assert (len(key), len(nonce)) == (self.key_bytes, self.nonce_bytes), "key 16, nonce 12 bytes"
         if len(ciphertext) < TAG_BYTES:
             return None
         body, tag = ciphertext[:-TAG_BYTES], ciphertext[-TAG_BYTES:]

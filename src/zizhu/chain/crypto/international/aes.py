@@ -18,12 +18,12 @@ class Aes256Gcm:
 
     def seal(self, key: bytes, nonce: bytes, plaintext: bytes, associated: bytes) -> bytes:
         """Ciphertext ‖ 16-byte tag."""
-        assert len(key) == self.key_bytes and len(nonce) == self.nonce_bytes, "key 32, nonce 12 bytes"
+        assert (len(key), len(nonce)) == (self.key_bytes, self.nonce_bytes), "key 32, nonce 12 bytes"
         return AESGCM(key).encrypt(nonce, plaintext, associated)
 
     def open(self, key: bytes, nonce: bytes, ciphertext: bytes, associated: bytes) -> bytes | None:
         """The plaintext, or None when the tag is wrong or missing."""
-        assert len(key) == self.key_bytes and len(nonce) == self.nonce_bytes, "key 32, nonce 12 bytes"
+        assert (len(key), len(nonce)) == (self.key_bytes, self.nonce_bytes), "key 32, nonce 12 bytes"
         if len(ciphertext) < TAG_BYTES:
             return None
         try:

@@ -11,6 +11,7 @@ watermark says and what any head of the segment says, heads *behind* the bad pla
 
 import os
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,10 +32,12 @@ class Recovery(NamedTuple):
 
 
 class Segments(NamedTuple):
-    """A log as found on disk: where each segment begins, where the last record ends, and what was cut."""
+    """A log as found on disk: where each segment begins, where the last record ends, the salt of the last
+    segment, and what was cut."""
 
     starts: list[int]
     end: int
+    salt: int
     recovery: Recovery
 
 
@@ -76,7 +79,7 @@ def recover(folder: Path, watermark: Watermark, door: Door) -> Segments:
         starts = [0]
     if not starts or starts[0] != mark.first:
         raise faults.damaged(folder / segment.segment_name(mark.first), 0, "the segment is missing")
-    for start, following in zip(starts, starts[1:], strict=False):
+    for start, following in pairwise(starts):
         path = folder / segment.segment_name(start)
         size = path.stat().st_size
         if start + size != following:
@@ -106,7 +109,7 @@ def _recover_last(folder: Path, starts: list[int], watermark: Watermark, door: D
     _settle(path, data, keep=offset, rewrite_from=max(0, watermark.mark.synced - start), door=door)
     door.sync_folder(folder)
     watermark.write(synced=start + offset, first=starts[0])
-    return Segments(starts, start + offset, Recovery(path, offset, len(data) - offset))
+    return Segments(starts, start + offset, salt, Recovery(path, offset, len(data) - offset))
 
 
 def _settle(path: Path, data: bytes, *, keep: int, rewrite_from: int, door: Door) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 OLDEST = (3, 11)
-INPUTS = ("pyproject.toml", "constraints.txt", "tools/setup.py")
+INPUTS = ("pyproject.toml", "constraints.txt", "tools/environment.py")
 APT = ("apt-get", "install", "-y", "-q", "--no-install-recommends")
 
 
