@@ -62,10 +62,26 @@ class Backend(Protocol):
 
     suite: Suite
     suites: dict[int, Suite]
-    ledger_id: LedgerId
-    ledger: Ledger
-    archive: BlockArchive
-    me: MemberId
+
+    @property
+    def ledger_id(self) -> LedgerId:
+        """32 bytes: the trust anchor."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """The node's ledger; faces read it and never write it."""
+        ...
+
+    @property
+    def archive(self) -> BlockArchive:
+        """Certified, durable blocks."""
+        ...
+
+    @property
+    def me(self) -> MemberId:
+        """This member."""
+        ...
 
     @property
     def visible_height(self) -> int:

@@ -31,7 +31,7 @@ from zizhu.chain.network.port import Setting as TransportSetting
 from zizhu.chain.network.port import Transport
 from zizhu.chain.network.wire import HelloGreeting, Wire
 from zizhu.chain.node import plugins
-from zizhu.chain.node.api.app import build_app
+from zizhu.chain.node.api.application import build_app
 from zizhu.chain.node.api.server import serve
 from zizhu.chain.node.api.site import AccountKey, Issuer, Site
 from zizhu.chain.node.boot import BootSetup, boot
@@ -244,8 +244,8 @@ async def run_member(folder: MemberFolder, config: NodeConfig, *, passphrase: by
         await runtime.start()
         node.p2p_port = runtime.port
         node.http_port = config.http.port
-        app = build_app(node, site=_site(opened, node))
-        server = asyncio.create_task(serve(app, host=config.http.host, port=config.http.port))
+        app = build_app(_site(opened, node))
+        server = asyncio.create_task(serve(app, config.http.host, config.http.port))
         server.add_done_callback(lambda _: stop.set())
         gc.collect()
         gc.freeze()

@@ -13,6 +13,8 @@ from zizhu.chain.model.errors import AskedWrongly, Busy, ErrorCode, OperatingFau
 from zizhu.chain.node.api.bodies import json_reply
 from zizhu.chain.node.api.replies import ErrorBody, ErrorReply
 
+HEX_SHOWN = 80
+"""Characters of an address that an error repeats."""
 TEXT_SHOWN = 200
 """Characters of a text among an error's values."""
 LANGUAGES = ("en", "zh")
