@@ -24,7 +24,7 @@ from zizhu.chain.model.errors import AskedWrongly, ErrorCode, SpokeWrongly
 
 Key: TypeAlias = str | int | bytes
 """What may be a key of a dict. bool is not, though it is a subclass of int; int keys are of 64 bits."""
-Value: TypeAlias = "None | bool | int | str | bytes | list[Value] | dict[Key, Value]"
+Value: TypeAlias = "bool | int | str | bytes | list[Value] | dict[Key, Value] | None"
 """A value; ints with |x| < 2**256, lists and dicts at most `VALUE_DEPTH_MAX` deep."""
 
 VALUE_DEPTH_MAX = 32

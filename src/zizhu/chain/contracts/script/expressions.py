@@ -61,7 +61,7 @@ class ExpressionCompiler:
     def __init__(self, unit: Unit, codes: dict[str, Code], function: Function) -> None:
         self._constants = unit.constants
         self._codes = codes
-        self._bound = {name: True for name in function.parameters}
+        self._bound = dict.fromkeys(function.parameters, True)
         self._slots = {name: place + 1 for place, name in enumerate(function.variables)}
         self.size = len(self._slots) + 1
         self.cost = 0
@@ -88,7 +88,7 @@ class ExpressionCompiler:
                 return _unary(type(sign), self.compile(operand))
             case ast.BoolOp(op=joint, values=values):
                 self.cost += prices.OPERATION
-                return _junction(isinstance(joint, ast.Or), [self.compile(part) for part in values])
+                return _junction([self.compile(part) for part in values], stop_at=isinstance(joint, ast.Or))
             case ast.IfExp(test=test, body=body, orelse=otherwise):
                 self.cost += prices.OPERATION
                 return _choice(self.compile(test), self.compile(body), self.compile(otherwise))
@@ -180,8 +180,7 @@ class ExpressionCompiler:
         self.cost += prices.CALL_BUILTIN
         missing = len(builtin.parameters) - len(builtin.defaults)
         if places == [*range(len(places))]:
-            for value in builtin.defaults[len(places) - missing :]:
-                arguments.append(_fixed(value))
+            arguments.extend(_fixed(value) for value in builtin.defaults[len(places) - missing :])
             return _builtin_call(builtin.run, arguments)
         template: Frame = [*([None] * missing), *builtin.defaults]
         return _builtin_by_name(builtin.run, [*zip(places, arguments, strict=True)], template)
@@ -297,7 +296,7 @@ class ExpressionCompiler:
             fill = _loop(each, bind, tests, cost, fill)
         self._slots = outer
         self.cost = cost_before + start_cost + prices.OPERATION
-        return _collect(fill, isinstance(node, ast.ListComp))
+        return _collect(fill, is_list=isinstance(node, ast.ListComp))
 
     def _filler(self, node: ast.ListComp | ast.DictComp) -> "Fill":
         """The innermost step: one element or entry more."""
@@ -350,7 +349,7 @@ def _loop(each: Each, bind: Bind, tests: list[Evaluate], cost: int, fill: Fill) 
     return loop
 
 
-def _collect(fill: Fill, is_list: bool) -> Evaluate:
+def _collect(fill: Fill, *, is_list: bool) -> Evaluate:
     def collect(run: Run, frame: Frame) -> Value:
         run.allocate(prices.CONTAINER_BYTES)
         result: Value = [] if is_list else {}
@@ -456,7 +455,7 @@ def _unary(operator: type[ast.unaryop], operand: Evaluate) -> Evaluate:
     return lambda run, frame: sign(run, operand(run, frame))
 
 
-def _junction(stop_at: bool, parts: list[Evaluate]) -> Evaluate:
+def _junction(parts: list[Evaluate], *, stop_at: bool) -> Evaluate:
     """`or` stops at the first true operand, `and` at the first false one; the operand is the result."""
 
     def join(run: Run, frame: Frame) -> Value:
