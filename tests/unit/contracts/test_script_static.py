@@ -5,6 +5,8 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from zizhu.chain.contracts.port import CallResult
 from zizhu.chain.contracts.script import prices
@@ -149,3 +151,44 @@ def test_program_keeps_nothing_between_calls() -> None:
     program = engine.load(source)
     results: list[CallResult] = [MemoryHost().call(program, "f") for _ in range(2)]
     assert results[0] == results[1] and results[0].value == [1, "a"]
+
+
+TOKENS = """
+def f ( ) : = == x y 1 2.5 'a' f'{x}' if elif else for in while return not and or is None lambda
+yield await [ ] { } , . * ** + - // @public @view assert pass break del import class try é # f'{ }' b'
+"""
+WORDS = [
+    *TOKENS.split(),
+    "\n",
+    "\n    ",
+    "\n        ",
+    "'" * 3,
+    '"',
+    "\\",
+    "{x",
+    "@public\ndef f(x):\n    return ",
+    "\t",
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(WORDS), max_size=30).map(" ".join) | st.text(max_size=40) | st.binary(max_size=40))
+def test_any_source_is_answered_with_problems_or_a_program(source: str | bytes) -> None:
+    """Whatever is checked has problems or loads; nothing else is raised."""
+    data = source.encode("utf-8", "surrogatepass") if isinstance(source, str) else source
+    if engine.check(data):
+        with pytest.raises(AskedWrongly):
+            engine.load(data)
+    else:
+        engine.load(data)
+
+
+def test_variables_are_found_in_the_last_of_many_branches() -> None:
+    """A variable that only the last of many branches inside many branches assigns is a variable."""
+    branches = "".join(f"    elif x == {number}:\n        pass\n" for number in range(60))
+    deeper = branches.replace("        pass", "            pass").replace("    elif", "        elif")
+    source = (
+        f"@public\ndef f(x):\n    if x == -1:\n        pass\n{branches}    else:\n        pass\n"
+        f"        if x == -3:\n            pass\n{deeper}        else:\n            y = 5\n            return y\n"
+    )
+    assert MemoryHost().call(engine.load(source.encode()), "f", 99).value == 5
