@@ -291,9 +291,13 @@ class ExpressionCompiler:
             loops.append((each, bind, tests, self.cost + prices.ITERATION))
         self.cost = 0
         fill = self._filler(node)
-        fill = _charged(fill, self.cost + prices.ITEM)
+        inner_cost = self.cost + prices.ITEM
+        if loops[-1][2]:
+            fill = _charged(fill, inner_cost)
+            inner_cost = 0
         for each, bind, tests, cost in reversed(loops):
-            fill = _loop(each, bind, tests, cost, fill)
+            fill = _loop(each, bind, tests, cost + inner_cost, fill)
+            inner_cost = 0
         self._slots = outer
         self.cost = cost_before + start_cost + prices.OPERATION
         return _collect(fill, is_list=isinstance(node, ast.ListComp))
@@ -346,7 +350,15 @@ def _loop(each: Each, bind: Bind, tests: list[Evaluate], cost: int, fill: Fill) 
             else:
                 fill(run, frame, result)
 
-    return loop
+    def loop_all(run: Run, frame: Frame, result: Value) -> None:
+        for item in each(run, frame):
+            run.left -= cost
+            if run.left < 0:
+                raise StepsExhausted
+            bind(run, frame, item)
+            fill(run, frame, result)
+
+    return loop if tests else loop_all
 
 
 def _collect(fill: Fill, *, is_list: bool) -> Evaluate:
