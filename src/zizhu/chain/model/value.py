@@ -54,16 +54,18 @@ def encode_value(value: Value, *, bytes_max: int = VALUE_BYTES_MAX) -> bytes:
     """The canonical bytes of `value`, at most `bytes_max` of them.
 
     Raises AskedWrongly (`value.not_encodable`) for anything that is no value, nested too deep (a list inside
-    itself too) or too long. The work is bounded by `bytes_max`, also where a list shares its parts.
+    itself too) or too long; the error's value `walked` counts the bytes that were looked at, for who charges for the
+    attempt. The work is bounded by `bytes_max`, also where a list shares its parts.
     """
+    walk = _Walk(bytes_max)
     try:
-        walk = _Walk(bytes_max)
         walk.visit(value, 0)
         data = encode(_lowered(value) if walk.big else value)
     except (_Refused, UnicodeEncodeError) as error:
-        raise AskedWrongly(NOT_A_VALUE, what="value", reason=str(error)) from None
+        walked = bytes_max - max(walk.room, 0)
+        raise AskedWrongly(NOT_A_VALUE, what="value", reason=str(error), walked=walked) from None
     if len(data) > bytes_max:
-        raise AskedWrongly(NOT_A_VALUE, what="value", reason=f"longer than {bytes_max} bytes")
+        raise AskedWrongly(NOT_A_VALUE, what="value", reason=f"longer than {bytes_max} bytes", walked=bytes_max)
     return data
 
 

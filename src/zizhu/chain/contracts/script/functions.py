@@ -44,8 +44,9 @@ def encode_metered(run: Run, value: Value, bytes_max: int) -> bytes:
     try:
         data = encode_value(value, bytes_max=room)
     except AskedWrongly as error:
-        # How far it got is not known, so all of it is charged.
-        run.spend(room >> shift)
+        walked = error.values["walked"]
+        assert type(walked) is int
+        run.spend(walked >> shift)
         raise Failure(failures.VALUE, str(error)) from None
     run.spend(len(data) >> shift)
     run.allocate(len(data))
@@ -293,7 +294,7 @@ def copied(run: Run, value: Value, depth: int) -> Value:
     if isinstance(value, list | dict):
         if depth >= prices.DATA_DEPTH_MAX:
             raise Failure(failures.DEPTH, f"copying lists nested more than {prices.DATA_DEPTH_MAX} deep")
-        run.spend(1 + len(value) * prices.EQUAL_ITEM)
+        run.spend(prices.VISIT + len(value) * prices.EQUAL_ITEM)
         if isinstance(value, list):
             run.allocate(prices.CONTAINER_BYTES + len(value) * prices.SLOT_BYTES)
             return [copied(run, item, depth + 1) for item in value]

@@ -186,6 +186,7 @@ def equal(run: Run, left: Value, right: Value, depth: int = 0) -> bool:
 def _equal_items(run: Run, pairs: Iterable[tuple[Value, Value]], depth: int) -> bool:
     if depth >= prices.DATA_DEPTH_MAX:
         raise Failure(failures.DEPTH, f"comparing lists nested more than {prices.DATA_DEPTH_MAX} deep")
+    run.spend(prices.VISIT)
     for one, other in pairs:
         run.spend(prices.EQUAL_ITEM)
         if not equal(run, one, other, depth + 1):

@@ -30,12 +30,14 @@ SHIFTED_SHIFT = 6
 """Moving the rest of a list in `insert` and `pop`: one step for each 64 elements."""
 EQUAL_ITEM = 3
 """Comparing one pair of elements."""
+VISIT = 10
+"""Going into one list or dict inside others, besides its elements."""
 SORT_COMPARISON = 1
 """One comparison of `sorted`, besides the size of what is compared."""
 CODEC_SHIFT = 3
 """Converting text and bytes: one step for each 8."""
-CODEC_PARTS_SHIFT = 1
-"""Encoding and decoding lists and dicts: one step for each 2 bytes, since a part may be one byte."""
+CODEC_PARTS_SHIFT = 0
+"""Encoding and decoding lists and dicts: one step for each byte, since a part may be one byte."""
 NUMBER_TEXT = 8
 """An int to text or back."""
 
