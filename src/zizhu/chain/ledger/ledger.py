@@ -7,7 +7,7 @@ The state part of an outcome (docs/protocol/ledger.md): the running hash D(h) co
 root height R; at a root height the tree of the whole state is brought up to date and D restarts from its root.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from zizhu.chain.contracts.port import CallResult, ContractEngine
@@ -317,6 +317,10 @@ class Ledger:
     def state_tree(self) -> StateTree:
         """The tree of the newest committed root height (`head.outcome.root_height`), for proofs."""
         return self._footing.tree
+
+    def state_items(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every key and value of the committed state, in no particular order."""
+        return self._state.items()
 
     def _parent(self, hash_: BlockHash) -> Parent | None:
         if hash_ == self.head.block:

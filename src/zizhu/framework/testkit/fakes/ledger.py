@@ -1,4 +1,7 @@
-"""A small ledger for tests: four members of the counterfeit suite and one native contract."""
+"""A small ledger for tests: four members of the counterfeit suite, one native contract, twenty accounts with money.
+
+Decides one convenient consortium. Refuses to be anybody's: all its secrets are in this file.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -88,9 +91,7 @@ class Chain:
         parent = self.ledger.head.block if on is None else on
         above = self.ledger.executed(parent)
         time_ms = (self.ledger.head.time_ms if above is None else above.block.header.time_ms) + self.step_ms
-        return self.ledger.build(
-            parent, candidates=self.parse(submissions), wall_ms=time_ms, proposer=MEMBER_IDS[0]
-        )
+        return self.ledger.build(parent, candidates=self.parse(submissions), wall_ms=time_ms, proposer=MEMBER_IDS[0])
 
     def commit(self, *submissions: Single | Bundle) -> Committed:
         """A committed block of these submissions."""
