@@ -12,6 +12,7 @@ from zizhu.framework.testkit.fakes.disk import FakeDisk
 
 
 def contents(disk: FakeDisk, name: str) -> list[bytes]:
+    """The data of all records of a log, opened anew."""
     return [record.data for record in disk.log(name).records()]
 
 
@@ -44,7 +45,12 @@ def test_a_torn_crash_keeps_the_chosen_prefix(keep: int) -> None:
     for record in records:
         store.write([Put(record, b""), Put(b"last", record)], durable=False)
     asked: list[int] = []
-    disk.crash(lambda count: asked.append(count) or keep)  # type: ignore[func-returns-value]
+
+    def choose(count: int) -> int:
+        asked.append(count)
+        return keep
+
+    disk.crash(choose)
     assert asked == [4, 4]
     disk.crash()
     assert contents(disk, "votes") == [b"synced", *records[:keep]]

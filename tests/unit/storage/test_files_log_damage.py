@@ -34,7 +34,7 @@ def read_all(folder: Path) -> tuple[list[bytes], ZizhuError | None]:
         log = open_log(folder, segment_bytes_max=256, door=QUICK)
         try:
             for record in log.records():
-                served.append(record.data)
+                served += [record.data]  # what came before an error counts
         finally:
             log.close()
     except OperatingFault as error:
@@ -52,10 +52,12 @@ def test_every_flipped_byte_of_every_segment(folder: Path) -> None:
         for offset in range(len(whole)):
             path.write_bytes(whole[:offset] + bytes([whole[offset] ^ 0x40]) + whole[offset + 1 :])
             served, error = read_all(folder)
-            assert error is not None and error.code.code == "storage.damaged", f"byte {offset} of {path.name}"
+            assert error is not None, f"byte {offset} of {path.name}"
+            assert error.code.code == "storage.damaged"
             assert error.values["file"] == str(path)
             found = error.values["offset"]
-            assert isinstance(found, int) and found <= offset < found + segment.HEAD_BYTES + 40
+            assert isinstance(found, int)
+            assert found <= offset < found + segment.HEAD_BYTES + 40
             assert served == RECORDS[: len(served)]
         path.write_bytes(whole)
     assert read_all(folder) == (RECORDS, None)
@@ -69,7 +71,8 @@ def test_every_truncation_of_a_segment(folder: Path, which: int) -> None:
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
         served, error = read_all(folder)
-        assert error is not None and error.code.code == "storage.damaged", f"{length} bytes left"
+        assert error is not None, f"{length} bytes left"
+        assert error.code.code == "storage.damaged"
         assert error.values["file"] == str(path)
         assert served == []
 
@@ -79,7 +82,8 @@ def test_a_missing_segment(folder: Path, which: int) -> None:
     """A segment that somebody removed is missed."""
     (folder / segment.segment_name(segment_starts(folder)[which])).unlink()
     served, error = read_all(folder)
-    assert error is not None and error.code.code == "storage.damaged"
+    assert error is not None
+    assert error.code.code == "storage.damaged"
     assert served == []
 
 
@@ -92,10 +96,12 @@ def test_flips_in_the_watermark(folder: Path) -> None:
         assert read_all(folder) == (RECORDS, None)
     path.write_bytes(bytes(1024))
     _, error = read_all(folder)
-    assert error is not None and error.values["file"] == str(path)
+    assert error is not None
+    assert error.values["file"] == str(path)
     path.unlink()
     _, error = read_all(folder)
-    assert error is not None and error.values["file"] == str(path)
+    assert error is not None
+    assert error.values["file"] == str(path)
 
 
 def test_reading_one_damaged_record_by_its_position(folder: Path) -> None:
@@ -127,7 +133,8 @@ def test_a_record_does_not_pass_for_another(folder: Path) -> None:
     data[second - start : second - start + size] = data[first - start : first - start + size]
     path.write_bytes(data)
     _, error = read_all(folder)
-    assert error is not None and error.values["offset"] == second - start
+    assert error is not None
+    assert error.values["offset"] == second - start
 
 
 def test_a_newer_format_is_refused(folder: Path) -> None:
@@ -140,11 +147,14 @@ def test_a_newer_format_is_refused(folder: Path) -> None:
     header[28:32] = zlib.crc32(header[:28]).to_bytes(4, "big")
     path.write_bytes(header + whole[segment.HEADER_BYTES :])
     _, error = read_all(folder)
-    assert error is not None and error.code.code == "storage.newer_format" and error.values["found"] == 2
+    assert error is not None
+    assert error.code.code == "storage.newer_format"
+    assert error.values["found"] == 2
     path.write_bytes(whole)
     (folder / "format").write_text("zizhu files 2\n")
     _, error = read_all(folder)
-    assert error is not None and error.code.code == "storage.newer_format"
+    assert error is not None
+    assert error.code.code == "storage.newer_format"
 
 
 def test_foreign_folders_are_refused(tmp_path: Path, folder: Path) -> None:
@@ -152,12 +162,14 @@ def test_foreign_folders_are_refused(tmp_path: Path, folder: Path) -> None:
     for text, code in [("zizhu sqlite 1\n", "storage.foreign_folder"), ("hello\n", "storage.damaged")]:
         (folder / "format").write_text(text)
         _, error = read_all(folder)
-        assert error is not None and error.code.code == code
+        assert error is not None
+        assert error.code.code == code
     photos = tmp_path / "photos"
     photos.mkdir()
     (photos / "cat.jpg").write_bytes(b"cat")
     _, error = read_all(photos)
-    assert error is not None and error.code.code == "storage.foreign_folder"
+    assert error is not None
+    assert error.code.code == "storage.foreign_folder"
     assert [path.name for path in photos.iterdir()] == ["cat.jpg"]
 
 
@@ -168,7 +180,8 @@ def test_a_removed_middle_is_told_from_a_forgotten_beginning(folder: Path, tmp_p
     log.forget_before(log.end_position)
     kept = [record.data for record in log.records()]
     log.close()
-    assert kept and kept == RECORDS[-len(kept) :]
+    assert kept
+    assert kept == RECORDS[-len(kept) :]
     for start in segment_starts(folder)[:-1]:
         name = segment.segment_name(start)
         shutil.copy(folder / name, tmp_path / "copy" / name)

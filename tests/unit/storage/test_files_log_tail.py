@@ -21,6 +21,7 @@ UNSYNCED = [b"third, the last one", b"fourth"]
 
 
 def contents(log: FilesLog) -> list[bytes]:
+    """The data of all records."""
     return [record.data for record in log.records()]
 
 

@@ -41,7 +41,8 @@ def test_a_second_process_is_refused_and_told_who_holds_the_folder(tmp_path: Pat
         [sys.executable, "-c", LOCKER, str(tmp_path)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(os.environ),
     )  # fmt: skip
-    assert holder.stdout is not None and holder.stdin is not None
+    assert holder.stdout is not None
+    assert holder.stdin is not None
     assert holder.stdout.readline() == b"locked\n"
     for _ in range(2):
         with pytest.raises(OperatingFault) as caught:
@@ -171,12 +172,10 @@ def test_rocksdb_never_serves_a_flipped_value(tmp_path: Path) -> None:
     data = bytearray(tables[0].read_bytes())
     data[10] ^= 1
     tables[0].write_bytes(data)
+    store = rocksdb.open_store(tmp_path, "state")
     with pytest.raises(OperatingFault) as caught:
-        store = rocksdb.open_store(tmp_path, "state")
-        try:
-            store.scan(b"")
-        finally:
-            store.close()
+        store.scan(b"")
+    store.close()
     assert caught.value.code.code == "storage.damaged"
 
 

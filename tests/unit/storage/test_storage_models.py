@@ -32,6 +32,7 @@ histories = st.lists(st.tuples(batches, st.booleans(), scans, st.booleans()), ma
 
 
 def apply(model: dict[bytes, bytes], batch: list[Change]) -> None:
+    """What a batch does to a dict."""
     for change in batch:
         if isinstance(change, Put):
             model[change.key] = change.value
@@ -40,6 +41,7 @@ def apply(model: dict[bytes, bytes], batch: list[Change]) -> None:
 
 
 def check_scan(store: KeyValueStore, model: dict[bytes, bytes], scan: Scan) -> None:
+    """The store answers a scan as the dict, sorted, would."""
     prefix, after, limit = scan
     expected = sorted(
         (key, value) for key, value in model.items() if key.startswith(prefix) and (after is None or key > after)
@@ -49,6 +51,7 @@ def check_scan(store: KeyValueStore, model: dict[bytes, bytes], scan: Scan) -> N
 
 @contextmanager
 def folder_of_one_history() -> Iterator[Path]:
+    """A fresh folder; a fixture's would be shared by all examples of a test."""
     with tempfile.TemporaryDirectory() as path:
         yield Path(path)
 

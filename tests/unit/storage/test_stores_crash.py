@@ -29,6 +29,7 @@ for number in range(1, 10**9):
 
 
 def opened(kind: str, folder: Path) -> KeyValueStore:
+    """The store that the writer wrote."""
     return sqlite.open_store(folder, "state") if kind == "sqlite" else rocksdb.open_store(folder, "state")
 
 
@@ -56,7 +57,8 @@ def test_a_killed_writer_leaves_whole_batches(tmp_path: Path, kind: str) -> None
         acknowledged = kill_after(WRITER.format(kind=kind), tmp_path, lines)
         store = opened(kind, tmp_path)
         mark = store.get(b"index")
-        assert mark is not None and int(mark) >= acknowledged
+        assert mark is not None
+        assert int(mark) >= acknowledged
         assert store.scan(b"k") == [(b"k%d" % slot, mark + bytes(500)) for slot in range(8)]
         store.close()
         reached = max(reached, int(mark))

@@ -8,7 +8,7 @@ What a transport promises:
 
 - `frame_received(peer, …)` is told only of a peer that proved to be that member, after its greeting was accepted.
 - A frame arrives whole, at most once, and in the order sent among frames of the same urgency of one link; or
-  it is lost. `link_changed(peer, False)` says that frames may have been lost in both directions.
+  it is lost. `link_changed(peer, up=False)` says that frames may have been lost in both directions.
 - At most one link stands between two members.
 - What a slow or silent peer has not taken is bounded: of frames that are not urgent the oldest are dropped and
   counted; too many urgent ones reset the link.
@@ -134,7 +134,7 @@ class Listener(Protocol):
         """A whole frame of `peer`, 1..MESSAGE_BYTES_MAX bytes."""
         ...
 
-    def link_changed(self, peer: MemberId, up: bool) -> None:
+    def link_changed(self, peer: MemberId, *, up: bool) -> None:
         """The link with `peer` now stands, or broke."""
         ...
 

@@ -274,6 +274,7 @@ def remember_vote(s: State, certificate: Certificate, signed: SignedBy) -> None:
 
 def resend(s: State, peer: MemberId, above: int) -> None:
     """Send this member's own votes above height `above` again to a peer that does not move."""
+    before = len(s.out)
     for height in sorted(s.slots):
         slot = s.slots[height]
         if height <= above:
@@ -284,4 +285,5 @@ def resend(s: State, peer: MemberId, above: int) -> None:
             vote = slot.of(phase).get(s.me)
             if vote is not None and not (phase == PREPARE and s.leading):
                 s.out.append(Send((peer,), vote))
-    s.out.append(Report("votes_resent", {"peer": peer.hex(), "above": above}))
+    if len(s.out) > before:
+        s.out.append(Report("votes_resent", {"peer": peer.hex(), "above": above}))

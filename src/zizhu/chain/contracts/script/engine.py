@@ -124,9 +124,7 @@ class ScriptEngine:
         """The compiled contract; raises AskedWrongly (`contract.source`) naming the first problem."""
         unit = check_source(source)
         for problem in unit.problems:
-            raise AskedWrongly(
-                SOURCE, line=problem.line, column=problem.column, rule=problem.rule, text=problem.text
-            )
+            raise AskedWrongly(SOURCE, line=problem.line, column=problem.column, rule=problem.rule, text=problem.text)
         functions = unit.functions.values()
         methods = tuple(function.name for function in functions if function.kind in (PUBLIC, VIEW))
         views = tuple(function.name for function in functions if function.kind == VIEW)

@@ -112,7 +112,7 @@ class Link(asyncio.Protocol):
             self._flush_due = True
             self._loop.call_soon(self._flush)
 
-    def hold(self, held: bool) -> None:
+    def hold(self, *, held: bool) -> None:
         """Stop or go on taking frames; what the peer then sends waits in its own buffers."""
         self._held = held
         self._regulate()

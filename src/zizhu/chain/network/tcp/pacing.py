@@ -40,7 +40,7 @@ class Backoff:
         self._first_s = first_s
         self._last_s = last_s
         self._next_s = first_s
-        self._dice = random.Random(seed)
+        self._dice = random.Random(seed)  # noqa: S311 - spreads dials in time, guards nothing
 
     def wait_s(self) -> float:
         """The next wait, in seconds: between half of it and all of it."""

@@ -172,9 +172,9 @@ class TcpTransport:
         side.last_refusal = ""
         link.up = True
         if side.held:
-            link.hold(True)
+            link.hold(held=True)
         if self._listener is not None:
-            self._listener.link_changed(member, True)
+            self._listener.link_changed(member, up=True)
 
     def frame_received(self, link: Link, frame: bytes) -> None:
         """See `link.Owner`."""
@@ -205,7 +205,7 @@ class TcpTransport:
         side.bytes_in += link.bytes_in
         side.bytes_out += link.bytes_out
         if self._listener is not None:
-            self._listener.link_changed(side.peer.member, False)
+            self._listener.link_changed(side.peer.member, up=False)
 
     def _refused(self, member: MemberId | None, error: ZizhuError) -> None:
         """Report a connection that failed: once a reason and peer, and strangers at a bounded rate."""
@@ -227,7 +227,7 @@ class TcpTransport:
         side = self._sides[peer]
         side.held = held
         if side.link is not None:
-            side.link.hold(held)
+            side.link.hold(held=held)
 
     async def _dial(self, side: _Side) -> None:
         """Build the link with one peer, again and again."""

@@ -16,6 +16,7 @@ from zizhu.chain.storage import faults
 from zizhu.chain.storage.bounds import check_record
 from zizhu.chain.storage.files import segment
 from zizhu.chain.storage.files.door import Door
+from zizhu.chain.storage.files.readers import SegmentReaders
 from zizhu.chain.storage.files.recovery import Recovery, create_segment, recover, segment_starts
 from zizhu.chain.storage.files.watermark import Watermark, create_watermark, open_watermark
 from zizhu.chain.storage.folder_format import claim_folder
@@ -24,7 +25,6 @@ from zizhu.chain.storage.port import Record
 SEGMENT_BYTES_MAX = 64 * 1024 * 1024
 """A segment is closed before the record that would make it longer; a single longer record has one of its own."""
 SEGMENT_BYTES_LEAST = 256
-_READERS_MAX = 4
 _STORE = "files"
 
 
@@ -46,7 +46,7 @@ class FilesLog:
         self._segment_bytes_max = segment_bytes_max
         self._starts = found.starts
         self._end = self._synced = found.end
-        self._readers: dict[int, segment.SegmentReader] = {}
+        self._readers = SegmentReaders(folder)
         self._unusable: OperatingFault | None = None
         self._closed = False
         self._salt = found.salt
@@ -112,7 +112,7 @@ class FilesLog:
         if not self._starts[0] <= position < self._end:
             raise self._no_record(position)
         start = self._segment_of(position)
-        found = self._reader(start).record(position - start)
+        found = self._readers.reader(start).record(position - start)
         if found is None:
             self._explain_miss(start, position)
             raise self._no_record(position)
@@ -142,7 +142,7 @@ class FilesLog:
             self._watermark.write(synced=self._synced, first=first, durable=True)
             self._starts = self._starts[len(forgotten) :]
             for start in forgotten:
-                self._drop_reader(start)
+                self._readers.drop(start)
                 self._door.remove(self._path(start))
             self._door.sync_folder(self.folder)
         except OSError as error:
@@ -160,8 +160,7 @@ class FilesLog:
                 self.sync()
         finally:
             self._closed = True
-            for start in list(self._readers):
-                self._drop_reader(start)
+            self._readers.close()
             os.close(self._handle)
             self._watermark.close()
 
@@ -221,23 +220,9 @@ class FilesLog:
 
     def _explain_miss(self, start: int, position: int) -> None:
         """Raises `storage.damaged` unless a walk shows that no record was ever written at `position`."""
-        for found in self._reader(start).walk(segment.HEADER_BYTES, self._segment_end(start) - start):
+        for found in self._readers.reader(start).walk(segment.HEADER_BYTES, self._segment_end(start) - start):
             if start + found.offset > position:
                 return
-
-    def _reader(self, start: int) -> segment.SegmentReader:
-        reader = self._readers.pop(start, None)
-        if reader is None:
-            if len(self._readers) >= _READERS_MAX:
-                self._drop_reader(next(iter(self._readers)))
-            reader = segment.SegmentReader(self._path(start), start)
-        self._readers[start] = reader  # the one used last stands last
-        return reader
-
-    def _drop_reader(self, start: int) -> None:
-        reader = self._readers.pop(start, None)
-        if reader is not None:
-            reader.close()
 
     def _path(self, start: int) -> Path:
         return self.folder / segment.segment_name(start)

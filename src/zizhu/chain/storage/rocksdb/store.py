@@ -8,7 +8,8 @@ log a prefix of the batches is taken ("point in time"), which is what the port p
 more than a crash took is found by whoever compares the store with its block log.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import assert_never
 
@@ -25,7 +26,7 @@ from rocksdict import (
     WriteOptions,
 )
 
-from zizhu.chain.model.errors import AskedWrongly, ErrorCode, OperatingFault, ZizhuError
+from zizhu.chain.model.errors import AskedWrongly, ErrorCode, OperatingFault
 from zizhu.chain.storage import faults
 from zizhu.chain.storage.bounds import check_batch, check_limit, check_name, prefix_end, scan_start
 from zizhu.chain.storage.folder_format import claim_folder
@@ -35,7 +36,7 @@ VERSION = 1
 """The newest format this program writes and reads."""
 _STORE = "rocksdb"
 _FOLDER = "database"
-_BLOCK_CACHE_BYTES = 4 * 1024 * 1024
+_BLOCK_CACHE_BYTES = 8 * 1024 * 1024
 _WRITE_BUFFER_BYTES = 4 * 1024 * 1024
 _WRITE_BUFFERS_MAX = 2
 _OPEN_FILES_MAX = 128
@@ -55,18 +56,14 @@ class RocksdbStore:
         self._synced = WriteOptions()
         self._synced.sync = True
         self._unsynced = WriteOptions()
-        try:
+        with self._told(faults.OPEN_FAILED):
             self._database = Rdict(str(self.path), options=_options())
-        except Exception as error:  # rocksdict raises nothing narrower; _fault re-raises what is not its own
-            raise self._fault(faults.OPEN_FAILED, error) from error
 
     def get(self, key: bytes) -> bytes | None:
         """The value at `key`, or none. Raises OperatingFault (`storage.damaged`, `storage.read_failed`)."""
         self._check_open()
-        try:
+        with self._told(faults.READ_FAILED):
             value: bytes | None = self._database.get(key)
-        except Exception as error:  # as in __init__
-            raise self._fault(faults.READ_FAILED, error) from error
         return value
 
     def scan(self, prefix: bytes, *, after: bytes | None = None, limit: int | None = None) -> list[tuple[bytes, bytes]]:
@@ -74,7 +71,7 @@ class RocksdbStore:
         self._check_open()
         check_limit(limit)
         found: list[tuple[bytes, bytes]] = []
-        try:
+        with self._told(faults.READ_FAILED):
             options = ReadOptions()
             if (end := prefix_end(prefix)) is not None:
                 options.set_iterate_upper_bound(end)
@@ -84,8 +81,6 @@ class RocksdbStore:
                 found.append((iterator.key(), iterator.value()))
                 iterator.next()
             iterator.status()  # an iterator that meets damage just ends; this is where it says so
-        except Exception as error:  # as in __init__
-            raise self._fault(faults.READ_FAILED, error) from error
         return found
 
     def write(self, batch: Sequence[Change], *, durable: bool) -> None:
@@ -93,31 +88,31 @@ class RocksdbStore:
         (`storage.write_failed`), nothing of the batch applied."""
         self._check_open()
         check_batch(batch)
-        try:
+        with self._told(faults.WRITE_FAILED):
             if batch:
                 self._database.write(_packed(batch), self._synced if durable else self._unsynced)
             elif durable:
                 self._database.flush_wal(sync=True)
-        except Exception as error:  # as in __init__
-            raise self._fault(faults.WRITE_FAILED, error) from error
 
     def close(self) -> None:
         """Gives the files back; a second call does nothing. Raises OperatingFault (`storage.write_failed`)."""
         if not self._closed:
             self._closed = True
-            try:
+            with self._told(faults.WRITE_FAILED):
                 self._database.close()
-            except Exception as error:  # as in __init__
-                raise self._fault(faults.WRITE_FAILED, error) from error
 
-    def _fault(self, code: ErrorCode, error: Exception) -> ZizhuError:
-        """The fault of an error of rocksdict, which is an `Exception` of no subclass; others are not caught."""
-        if type(error) is not Exception:
-            raise error
-        reason = str(error)
-        if reason.startswith("Corruption"):
-            return faults.damaged(self.path, 0, reason)
-        return OperatingFault(code, file=str(self.path), reason=reason)
+    @contextmanager
+    def _told(self, code: ErrorCode) -> Iterator[None]:
+        """Turns an error of rocksdict, which is an `Exception` of no subclass, into a fault; others pass."""
+        try:
+            yield
+        except Exception as error:
+            if type(error) is not Exception:
+                raise
+            reason = str(error)
+            if reason.startswith("Corruption"):
+                raise faults.damaged(self.path, 0, reason) from error
+            raise OperatingFault(code, file=str(self.path), reason=reason) from error
 
     def _check_open(self) -> None:
         if self._closed:

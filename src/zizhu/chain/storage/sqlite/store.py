@@ -27,6 +27,8 @@ _CRC_BYTES = 4
 _CACHE_KIB = 4096
 _CHECKPOINT_PAGES = 1000
 _BARRIER = "UPDATE barriers SET count = count + 1"
+_SCAN = "SELECT key, value FROM entries WHERE key >= ? AND key < ? ORDER BY key LIMIT ?"
+_SCAN_OPEN = "SELECT key, value FROM entries WHERE key >= ? ORDER BY key LIMIT ?"
 _SYNC_EACH_COMMIT = {True: "FULL", False: "NORMAL"}
 
 
@@ -64,11 +66,13 @@ class SqliteStore:
         self._check_open()
         check_limit(limit)
         end = prefix_end(prefix)
-        query = "SELECT key, value FROM entries WHERE key >= ?" + (" AND key < ?" if end is not None else "")
-        bounds = (scan_start(prefix, after),) if end is None else (scan_start(prefix, after), end)
+        start = scan_start(prefix, after)
         most = -1 if limit is None else limit
         try:
-            rows = self._database.execute(query + " ORDER BY key LIMIT ?", (*bounds, most)).fetchall()
+            if end is None:
+                rows = self._database.execute(_SCAN_OPEN, (start, most)).fetchall()
+            else:
+                rows = self._database.execute(_SCAN, (start, end, most)).fetchall()
         except sqlite3.Error as error:
             raise self._fault(faults.READ_FAILED, error) from error
         return [(key, self._opened(key, value)) for key, value in rows]

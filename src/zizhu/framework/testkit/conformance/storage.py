@@ -19,13 +19,15 @@ OpenLog = Callable[[], Log]
 
 def refused_with(code: str, call: Callable[[], object]) -> None:
     """Fails unless `call` raises AskedWrongly of this code."""
+    refusal: AskedWrongly | None = None
     try:
         call()
     except AskedWrongly as error:
-        assert error.code.code == code, f"refused with {error.code.code}, not {code}"
-        assert error.cause("zh") and error.fix("zh"), "the texts can be filled"
-    else:
-        raise AssertionError(f"not refused; {code} was expected")
+        refusal = error
+    assert refusal is not None, f"not refused; {code} was expected"
+    assert refusal.code.code == code, f"refused with {refusal.code.code}, not {code}"
+    assert refusal.cause("zh"), "the Chinese text of the cause can be filled"
+    assert refusal.fix("zh"), "the Chinese text of the fix can be filled"
 
 
 def store_gets_what_was_put(open_store: OpenStore) -> None:
@@ -153,7 +155,8 @@ def log_reads_what_was_appended(open_log: OpenLog) -> None:
     assert list(log.records()) == []
     positions = log.append(RECORDS) + log.append([]) + log.append([b"last"])
     assert len(positions) == len(RECORDS) + 1
-    assert positions == sorted(positions) and len(dict.fromkeys(positions)) == len(positions)
+    assert positions == sorted(positions)
+    assert len(dict.fromkeys(positions)) == len(positions)
     assert [log.read(position) for position in positions] == [*RECORDS, b"last"]
     log.sync()
     assert [log.read(position) for position in reversed(positions)] == [b"last", *reversed(RECORDS)]
@@ -216,7 +219,8 @@ def log_forgets_only_what_is_before(open_log: OpenLog) -> None:
     assert len(kept) >= 8
     assert [record.data for record in log.records(positions[12])] == records[12:]
     (position,) = log.append([b"next"])
-    assert position > positions[-1] and log.read(position) == b"next"
+    assert position > positions[-1]
+    assert log.read(position) == b"next"
     log.close()
 
 

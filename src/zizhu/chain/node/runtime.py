@@ -1,0 +1,294 @@
+"""The driver of a node in production: one queue, one task that steps, one writer, one heap of timers.
+
+Decides nothing of the protocol. Carries out effects as `node.events` says, and is the one place that reads the
+clock. Signatures of clients are verified inline in bounded slices: a thread beside a busy loop is slower.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from zizhu.chain.crypto.port import Suite
+from zizhu.chain.model.effects import Persist, Report, Send, SetTimer, Sign
+from zizhu.chain.model.errors import Busy, OperatingFault, SpokeWrongly, ZizhuError
+from zizhu.chain.model.ids import Instant, MemberId, TransactionId
+from zizhu.chain.network.messages import CertifiedBlocks, Gossip
+from zizhu.chain.network.port import Transport
+from zizhu.chain.network.wire import Wire
+from zizhu.chain.node.clients import TOO_MANY_WAIT, WAITERS_MAX
+from zizhu.chain.node.events import (
+    Accepted,
+    Answer,
+    Asked,
+    Await,
+    Effect,
+    Event,
+    Expired,
+    Final,
+    Forget,
+    Keep,
+    LinkChanged,
+    Published,
+    Received,
+    Rejected,
+    Reply,
+    Request,
+    SignatureCheck,
+    Signed,
+    Started,
+    Submit,
+    Submitted,
+    TimerFired,
+    Verified,
+    Verify,
+)
+from zizhu.chain.node.machine import NodeMachine
+from zizhu.chain.node.outbox import Outbox, Written
+from zizhu.chain.storage.port import KeyValueStore, Log
+
+VERIFY_SLICE = 64
+"""Signatures verified before votes and proposals get a turn again."""
+STEP_SLICE_MS = 20
+"""How long the queue is worked on before sockets get a turn again."""
+
+Reporter = Callable[[str, dict[str, object]], None]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a runtime drives a machine with. `sign` signs 32 bytes with the member's voting key; `report` takes
+    facts; `halt` is told why the node must stop. `clock_offset_ms` shifts the wall clock (tests)."""
+
+    machine: NodeMachine
+    logs: dict[str, Log]
+    index: KeyValueStore
+    state: KeyValueStore
+    transport: Transport
+    wire: Wire
+    suites: Mapping[int, Suite]
+    sign: Callable[[bytes], bytes]
+    report: Reporter
+    halt: Callable[[str], None]
+    clock_offset_ms: int = 0
+
+
+class Runtime:
+    """One running node. Everything in it happens on one event loop, except the writer's thread."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.machine = parts.machine
+        self.visible_height = parts.machine.ledger.head.height
+        self._parts = parts
+        self._events: deque[Event] = deque()
+        self._scheduled = False
+        self._stopped = False
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._verify: deque[tuple[int, tuple[SignatureCheck, ...], list[bool]]] = deque()
+        self._clients: dict[int, asyncio.Future[Reply]] = {}
+        self._next_client = 0
+        self._published = asyncio.Event()
+        self._outbox = Outbox(parts.logs, perform=self._perform, written=self._index_blocks, failed=self._disk_failed)
+
+    async def start(self) -> None:
+        """Open the links and begin. Raises OperatingFault (`network.listen`)."""
+        await self._parts.transport.start(self)
+        self.post(Started())
+
+    async def stop(self) -> None:
+        """Stop stepping, let what was decided become durable, close the links."""
+        self._stopped = True
+        for handle in self._timers.values():
+            handle.cancel()
+        await self._outbox.drain()
+        self._outbox.close()
+        await self._parts.transport.close()
+
+    # -- the queue ---------------------------------------------------------------------------------------------
+
+    def post(self, event: Event) -> None:
+        """Put an event into the queue; it is stepped soon."""
+        if self._stopped:
+            return
+        self._events.append(event)
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._work)
+
+    def now(self) -> Instant:
+        """The one place where a node reads the clock."""
+        wall_ms = time.time_ns() // 1_000_000 + self._parts.clock_offset_ms
+        return Instant(time.monotonic_ns() // 1_000_000, wall_ms)
+
+    def _work(self) -> None:
+        """Step what waits, for a bounded while."""
+        self._scheduled = False
+        until_ms = time.monotonic_ns() // 1_000_000 + STEP_SLICE_MS
+        while not self._stopped:
+            if self._events:
+                self._step(self._events.popleft())
+            elif self._verify:
+                self._verify_slice()
+            else:
+                return
+            if time.monotonic_ns() // 1_000_000 >= until_ms:
+                break
+        if not self._stopped and (self._events or self._verify) and not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._work)
+
+    def _step(self, event: Event) -> None:
+        try:
+            effects = self.machine.step(self.now(), event)
+        except AssertionError as error:
+            self._halt(f"an invariant is broken: {error}")
+            raise
+        for effect in effects:
+            self._effect(effect)
+
+    def _effect(self, effect: Effect) -> None:
+        match effect:
+            case SetTimer():
+                self._set_timer(effect.name, effect.after_ms)
+            case Verify():
+                self._verify.append((effect.batch, effect.checks, []))
+            case Report():
+                self._parts.report(effect.fact, effect.values)
+            case _:
+                self._outbox.put(effect)
+
+    def _perform(self, effect: Effect) -> None:
+        """Carry out an effect that was held, or had no need to be."""
+        match effect:
+            case Send():
+                frame = self._parts.wire.encode(effect.message)
+                urgent = not isinstance(effect.message, Gossip | CertifiedBlocks)
+                for peer in effect.peers:
+                    self._parts.transport.send(peer, frame, urgent=urgent)
+            case Sign():
+                self.post(Signed(effect.purpose, self._parts.sign(effect.message)))
+            case Answer():
+                self._answer(effect.client, effect.reply)
+            case Keep():
+                self._parts.state.write(effect.batch, durable=False)
+            case Published():
+                self.visible_height = max(self.visible_height, effect.height)
+                self._published.set()
+                self._published = asyncio.Event()
+            case Persist() | SetTimer() | Verify() | Report():
+                raise AssertionError("this effect is never held")
+
+    def _set_timer(self, name: str, after_ms: int | None) -> None:
+        handle = self._timers.pop(name, None)
+        if handle is not None:
+            handle.cancel()
+        if after_ms is not None and not self._stopped:
+            self._timers[name] = asyncio.get_running_loop().call_later(after_ms / 1000, self._fire, name)
+
+    def _fire(self, name: str) -> None:
+        self._timers.pop(name, None)
+        self.post(TimerFired(name))
+
+    def _verify_slice(self) -> None:
+        """Verify one slice of the batch in front; report the batch when it is whole."""
+        batch, checks, verdicts = self._verify[0]
+        part = checks[len(verdicts) : len(verdicts) + VERIFY_SLICE]
+        by_suite: dict[int, list[int]] = {}
+        for position, check in enumerate(part):
+            by_suite.setdefault(check.suite, []).append(position)
+        found = [False] * len(part)
+        for code, positions in by_suite.items():
+            results = self._parts.suites[code].accounts.verify_many([part[position].signed for position in positions])
+            for position, good in zip(positions, results, strict=True):
+                found[position] = good
+        verdicts += found
+        if len(verdicts) == len(checks):
+            self._verify.popleft()
+            self._events.append(Verified(batch, tuple(verdicts)))
+
+    # -- disk --------------------------------------------------------------------------------------------------
+
+    def _index_blocks(self, written: Written) -> None:
+        changes = []
+        for record, position in written:
+            if record.log == "blocks":
+                changes += self.machine.archive.index_changes(position, record.data)
+        if changes:
+            self._parts.index.write(changes, durable=False)
+
+    def _disk_failed(self, error: OperatingFault) -> None:
+        self._halt(str(error))
+
+    def _halt(self, reason: str) -> None:
+        self._stopped = True
+        self._parts.report("halted", {"reason": reason})
+        self._parts.halt(reason)
+
+    # -- the transport tells -----------------------------------------------------------------------------------
+
+    def frame_received(self, peer: MemberId, frame: bytes) -> None:
+        """A frame of a member: decoded once, or the member is named."""
+        try:
+            message: msgspec.Struct = self._parts.wire.decode(frame)
+        except SpokeWrongly as error:
+            self._parts.report("peer_fault", {"peer": peer.hex(), "rule": error.code.code, "text": str(error)})
+            return
+        self.post(Received(peer, message))
+
+    def link_changed(self, peer: MemberId, *, up: bool) -> None:
+        """A link came up or broke."""
+        self._parts.report("link", {"peer": peer.hex(), "up": up})
+        self.post(LinkChanged(peer, up))
+
+    def link_refused(self, peer: MemberId | None, error: ZizhuError) -> None:
+        """A connection came to nothing."""
+        self._parts.report("link_refused", {"peer": "" if peer is None else peer.hex(), "error": str(error)})
+
+    # -- clients -----------------------------------------------------------------------------------------------
+
+    def _ask(self, request: Request) -> tuple[int, "asyncio.Future[Reply]"]:
+        self._next_client += 1
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._clients[self._next_client] = future
+        self.post(Asked(self._next_client, request))
+        return self._next_client, future
+
+    def _answer(self, client: int, reply: Reply) -> None:
+        future = self._clients.pop(client, None)
+        if future is not None and not future.done():
+            future.set_result(reply)
+
+    async def submit(self, raws: tuple[bytes, ...]) -> tuple[Accepted | Rejected, ...]:
+        """Hand in submissions; one outcome each. Accepted is not final."""
+        _, future = self._ask(Submit(raws))
+        reply = await future
+        assert isinstance(reply, Submitted)
+        return reply.outcomes
+
+    async def receipt(self, transaction: TransactionId, *, timeout_ms: int) -> Final | Expired | None:
+        """The final receipt, waiting at most `timeout_ms`; None if it has not come."""
+        if len(self._clients) >= WAITERS_MAX:
+            raise Busy(TOO_MANY_WAIT, retry_after_ms=500)
+        client, future = self._ask(Await(transaction))
+        try:
+            reply = await asyncio.wait_for(future, timeout_ms / 1000)
+        except TimeoutError:
+            self._clients.pop(client, None)
+            self.post(Asked(client, Forget()))
+            return None
+        assert isinstance(reply, Final | Expired)
+        return reply
+
+    async def published(self, above: int, *, timeout_ms: int) -> int:
+        """Waits until the visible height is above `above`, at most `timeout_ms`; returns it."""
+        deadline = time.monotonic() + timeout_ms / 1000
+        while self.visible_height <= above:
+            event = self._published
+            try:
+                await asyncio.wait_for(event.wait(), deadline - time.monotonic())
+            except TimeoutError:
+                break
+        return self.visible_height
