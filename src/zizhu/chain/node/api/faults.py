@@ -13,6 +13,8 @@ from zizhu.chain.model.errors import AskedWrongly, Busy, ErrorCode, OperatingFau
 from zizhu.chain.node.api.bodies import json_reply
 from zizhu.chain.node.api.replies import ErrorBody, ErrorReply
 
+HEX_SHOWN = 80
+"""Characters of an address that an error repeats."""
 TEXT_SHOWN = 200
 """Characters of a text among an error's values."""
 LANGUAGES = ("en", "zh")
@@ -77,8 +79,6 @@ _STATUS = {
     "http.media_type": 415,
     "http.fault": 500,
 }
-_CLOSING = ("http.slow", "http.body_too_large", "http.media_type", "http.client_gone", "http.host", "http.origin")
-"""After these the connection is closed: what is left of the body is not read."""
 
 
 def language_of(headers: Headers) -> str:
@@ -127,8 +127,6 @@ def error_reply(error: ZizhuError, headers: Headers, statuses: Mapping[str, int]
     sent: dict[str, str] = {"cache-control": "no-store"}
     if isinstance(error, Busy):
         sent["retry-after"] = str(max(1, math.ceil(error.retry_after_ms / 1000)))
-    if error.code.code in _CLOSING:
-        sent["connection"] = "close"
     if error.code is METHOD:
         sent["allow"] = str(error.values["allowed"])
     body = ErrorReply(error_body(error, language_of(headers)))
