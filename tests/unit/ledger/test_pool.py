@@ -37,9 +37,7 @@ class Waiting:
     def served(self, limit: int = 100) -> list[tuple[int, int]]:
         """(account, nonce) in the order of service."""
         number = {account.id: at for at, account in enumerate(ACCOUNTS)}
-        return [
-            (number[one.sender], one.fields.nonce) for taken in self.pool.take(limit) for one in taken.transactions
-        ]
+        return [(number[one.sender], one.fields.nonce) for taken in self.pool.take(limit) for one in taken.transactions]
 
 
 def test_senders_take_turns_whatever_one_of_them_sends() -> None:

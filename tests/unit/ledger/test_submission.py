@@ -90,7 +90,11 @@ REFUSED: list[tuple[str, Callable[[], Single | Bundle], str]] = [
     ("too many steps", lambda: ALICE.sign(body(steps_max=1_000_001)), "transaction.too_many_steps"),
     ("root of others", lambda: _bundle(lambda b: _header(b, root=bytes(32))), "transaction.bundle"),
     ("wrong count", lambda: _bundle(lambda b: _header(b, count=2)), "transaction.bundle"),
-    ("a leaf changed", lambda: _bundle(lambda b: Bundle(b.header, [*b.leaves[:2], encode(body())])), "transaction.bundle"),
+    (
+        "a leaf changed",
+        lambda: _bundle(lambda b: Bundle(b.header, [*b.leaves[:2], encode(body())])),
+        "transaction.bundle",
+    ),
     ("an id as a leaf", lambda: _bundle(lambda b: Bundle(b.header, [bytes(32), *b.leaves[1:]])), "transaction.bundle"),
     ("twice the same", lambda: ALICE.bundle([body(), body()]), "transaction.bundle"),
     (

@@ -107,7 +107,7 @@ class Executor:
             result = _encoded_result(done)
         except Failure as failure:
             overlay.undo()
-            assert 0 <= failure.steps <= fields.steps_max and failure.code
+            assert 0 <= failure.steps <= fields.steps_max and 0 < len(failure.code) <= limits.NAME_BYTES_MAX
             return Receipt(VERSION, parsed.id, setting.height, index, FAILED, failure.code, failure.steps, b"", [])
         overlay.keep()
         assert 0 <= done.steps <= fields.steps_max

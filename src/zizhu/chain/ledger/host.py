@@ -87,7 +87,7 @@ class ContractHost:
     def emit(self, name: str, data: bytes) -> None:
         """Adds an event to the receipt."""
         self._writing()
-        if not name or len(name.encode("utf-8", "surrogatepass")) > limits.NAME_BYTES_MAX:
+        if not _is_name(name):
             raise HostRefusal("contract.event_name")
         if len(data) > limits.EVENT_BYTES_MAX:
             raise HostRefusal("contract.event_too_long")
@@ -120,3 +120,11 @@ class ContractHost:
         if self._writer is None:
             raise HostRefusal("contract.read_only")
         return self._writer
+
+
+def _is_name(name: str) -> bool:
+    """1 to 64 bytes of UTF-8; a lone surrogate has no bytes."""
+    try:
+        return 0 < len(name.encode()) <= limits.NAME_BYTES_MAX
+    except UnicodeEncodeError:
+        return False

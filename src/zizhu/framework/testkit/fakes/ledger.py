@@ -5,6 +5,7 @@ Decides one convenient consortium. Refuses to be anybody's: all its secrets are 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from zizhu.chain.crypto.accounts import member_id
 from zizhu.chain.crypto.hashing import genesis_contract_id
@@ -54,7 +55,7 @@ def signed(founding: Founding) -> SignedGenesis:
     """The genesis of a founding by MEMBERS, with everybody's signature."""
     built = build_genesis(suite, founding)
     consents = [
-        sign_genesis(suite, built, lambda message, secret=secret: suite.members.sign(secret, message), member.vote_key)
+        sign_genesis(suite, built, partial(suite.members.sign, secret), member.vote_key)
         for secret, member in zip(SECRETS, founding.members, strict=False)
     ]
     return SignedGenesis(built, consents)
