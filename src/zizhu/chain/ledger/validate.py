@@ -1,0 +1,202 @@
+"""When a block may be voted for: every field of its header, and every rule of its body that needs no execution.
+
+Decides each rule and its code. Refuses to know clocks (`check_clock` is given one, once, on arrival), whose turn
+it was to propose (consensus), and signatures (verified before a block comes here).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from zizhu.chain.crypto.hashing import block_hash
+from zizhu.chain.crypto.merkle import merkle_root
+from zizhu.chain.crypto.port import Suite
+from zizhu.chain.ledger.keys import NonceUse, account_key, account_record
+from zizhu.chain.ledger.state import StateReader
+from zizhu.chain.ledger.transactions import Parsed, ParsedSubmission
+from zizhu.chain.model.block import Block, BlockHeader, block_codec
+from zizhu.chain.model.epoch import Parameters
+from zizhu.chain.model.errors import ErrorCode, ZizhuError
+from zizhu.chain.model.ids import BlockHash, LedgerId, MemberId, OutcomeHash
+from zizhu.chain.model.transaction import Bundle
+
+_FIX = "do not vote for it; the member that proposed it is faulty"
+_FIX_ZH = "请勿对其投票;提议该区块的成员有误"
+
+
+def _rule(name: str, cause: str, cause_zh: str) -> ErrorCode:
+    return ErrorCode(f"block.{name}", cause, _FIX, cause_zh, _FIX_ZH)
+
+
+HASH = _rule("hash", "the header does not hash to {block}", "区块头的哈希不是 {block}")
+LEDGER = _rule("ledger", "it is of ledger {found}, not {wanted}", "区块属于账本 {found},而非 {wanted}")
+EPOCH = _rule("epoch", "it is of epoch {found}, not {wanted}", "区块属于纪元 {found},而非 {wanted}")
+EPOCH_RECORD = _rule(
+    "epoch_record", "it names epoch record {found}, not {wanted}", "区块引用的纪元记录是 {found},而非 {wanted}"
+)
+HEIGHT = _rule("height", "its height is {found}, its parent's plus one is {wanted}", "高度为 {found},应为 {wanted}")
+PARENT = _rule("parent", "its parent {found} is not {wanted}", "父区块为 {found},应为 {wanted}")
+PARENT_OUTCOME = _rule(
+    "parent_outcome", "it names parent outcome {found}, not {wanted}", "引用的父区块结果为 {found},应为 {wanted}"
+)
+TIME = _rule("time", "its time is {found}, at least {wanted} is needed", "区块时间为 {found},至少应为 {wanted}")
+CLOCK = _rule("clock", "its time {found} is too far from {wanted}", "区块时间 {found} 与 {wanted} 相差过大")
+PROPOSER = _rule("proposer", "its proposer {found} is no member", "提议者 {found} 不是成员")
+COUNT = _rule("count", "it says {found} transactions, there are {wanted}", "声明 {found} 笔交易,实际 {wanted} 笔")
+TRANSACTION_ROOT = _rule("transaction_root", "its transaction root is wrong", "交易根不正确")
+WITNESS_ROOT = _rule("witness_root", "its witness root is wrong", "见证根不正确")
+TOO_MANY = _rule("too_many", "{found} transactions, at most {wanted} are allowed", "{found} 笔交易,最多 {wanted} 笔")
+TOO_LONG = _rule("too_long", "{found} bytes, at most {wanted} are allowed", "{found} 字节,最多 {wanted} 字节")
+DUPLICATE = _rule("duplicate", "transaction {found} stands in it twice", "交易 {found} 重复出现")
+BUNDLE_TWICE = _rule("bundle_twice", "the bundle of root {found} stands in it twice", "交易包 {found} 重复出现")
+ITEM = _rule("item", "item {found} is not well formed: {reason}", "第 {found} 项格式不正确:{reason}")
+EXPIRED = _rule(
+    "expired", "transaction {found} was valid until height {wanted}", "交易 {found} 的有效高度截至 {wanted}"
+)
+NONCE = _rule(
+    "nonce", "nonce {nonce} of transaction {found} is not free: {use}", "交易 {found} 的序号 {nonce} 不可用:{use}"
+)
+STEPS = _rule("steps", "transaction {found} starts after {wanted} steps", "交易 {found} 在已用 {wanted} 步之后开始")
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """A block that must not be voted for: which rule (stable code), and in words."""
+
+    code: str
+    text: str
+    text_zh: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """What a block's header is checked against."""
+
+    block: BlockHash
+    height: int
+    outcome_hash: OutcomeHash
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What all blocks of one epoch have in common."""
+
+    suite: Suite
+    ledger: LedgerId
+    epoch: int
+    epoch_record: bytes
+    members: tuple[MemberId, ...]
+    parameters: Parameters
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedBlock:
+    """A block whose items are well formed; `items` in the block's order."""
+
+    block: Block
+    hash: BlockHash
+    items: tuple[ParsedSubmission, ...]
+    transactions: tuple[Parsed, ...]
+    raw: bytes
+    """The canonical bytes of the block."""
+
+
+def refuse(rule: ErrorCode, **values: object) -> Invalid:
+    """The verdict that `rule` is broken; 32-byte values are shown by their first 8 bytes."""
+    shown = {name: value.hex()[:16] if isinstance(value, bytes) else value for name, value in values.items()}
+    return Invalid(rule.code, rule.cause.format(**shown), rule.cause_zh.format(**shown))
+
+
+def decode_block(data: bytes) -> Block:
+    """The block of these canonical bytes; raises SpokeWrongly (`encoding.malformed`)."""
+    return block_codec.decode(data)
+
+
+def check_header(header: BlockHeader, hash_: BlockHash, parent: Parent, terms: Terms) -> Invalid | None:
+    """Every field that does not depend on the body; None when all hold."""
+    if block_hash(terms.suite, header) != hash_:
+        return refuse(HASH, block=hash_)
+    fields: list[tuple[ErrorCode, object, object]] = [
+        (LEDGER, header.ledger, terms.ledger),
+        (EPOCH, header.epoch, terms.epoch),
+        (EPOCH_RECORD, header.epoch_record, terms.epoch_record),
+        (PARENT, header.parent, parent.block),
+        (HEIGHT, header.height, parent.height + 1),
+        (PARENT_OUTCOME, header.parent_outcome, parent.outcome_hash),
+    ]
+    for rule, found, wanted in fields:
+        if found != wanted:
+            return refuse(rule, found=found, wanted=wanted)
+    if header.time_ms <= parent.time_ms:
+        return refuse(TIME, found=header.time_ms, wanted=parent.time_ms + 1)
+    if header.proposer not in terms.members:
+        return refuse(PROPOSER, found=header.proposer)
+    return None
+
+
+def check_clock(header_time_ms: int, *, parent_time_ms: int, wall_ms: int, tolerance_ms: int) -> Invalid | None:
+    """Whether a fresh proposal's time is near this member's clock; parent + 1 ms is never refused.
+
+    Asked once, when the proposal arrives; never of a block proposed again, synced or replayed.
+    """
+    if header_time_ms == parent_time_ms + 1 or abs(header_time_ms - wall_ms) <= tolerance_ms:
+        return None
+    return refuse(CLOCK, found=header_time_ms, wanted=wall_ms)
+
+
+def check_body(parsed: ParsedBlock, terms: Terms) -> Invalid | None:
+    """Counts, sizes, roots and duplicates; None when all hold."""
+    header, transactions, parameters = parsed.block.header, parsed.transactions, terms.parameters
+    if header.count != len(transactions):
+        return refuse(COUNT, found=header.count, wanted=len(transactions))
+    if len(transactions) > parameters.block_transactions_max:
+        return refuse(TOO_MANY, found=len(transactions), wanted=parameters.block_transactions_max)
+    if len(parsed.raw) > parameters.block_bytes_max:
+        return refuse(TOO_LONG, found=len(parsed.raw), wanted=parameters.block_bytes_max)
+    twice = _first_twice([parsed_transaction.id for parsed_transaction in transactions])
+    if twice is not None:
+        return refuse(DUPLICATE, found=twice)
+    bundles = [item.submission.header.root for item in parsed.items if isinstance(item.submission, Bundle)]
+    twice = _first_twice(bundles)
+    if twice is not None:
+        return refuse(BUNDLE_TWICE, found=twice)
+    if header.transaction_root != transaction_root(terms.suite, transactions):
+        return refuse(TRANSACTION_ROOT)
+    if header.witness_root != witness_root(terms.suite, transactions):
+        return refuse(WITNESS_ROOT)
+    return None
+
+
+def check_transaction(parsed: Parsed, state: StateReader, height: int) -> Invalid | None:
+    """Whether a transaction may be executed next on `state`, in a block of `height`."""
+    fields = parsed.fields
+    if fields.valid_until_height < height:
+        return refuse(EXPIRED, found=parsed.id, wanted=fields.valid_until_height)
+    use = account_record(state.get(account_key(parsed.sender))).use_of(fields.nonce)
+    if use is not NonceUse.FREE:
+        return refuse(NONCE, found=parsed.id, nonce=fields.nonce, use=use.value)
+    return None
+
+
+def transaction_root(suite: Suite, transactions: Sequence[Parsed]) -> bytes:
+    """Root over the ids in order."""
+    return merkle_root(suite.hash, [parsed.id for parsed in transactions])
+
+
+def witness_root(suite: Suite, transactions: Sequence[Parsed]) -> bytes:
+    """Root over the witness hashes in order."""
+    return merkle_root(suite.hash, [parsed.witness_hash for parsed in transactions])
+
+
+def malformed_item(index: int, error: ZizhuError) -> Invalid:
+    """The verdict on a block whose item `index` is not well formed."""
+    return refuse(ITEM, found=index, reason=str(error))
+
+
+def _first_twice(values: Sequence[bytes]) -> bytes | None:
+    seen: dict[bytes, None] = {}
+    for value in values:
+        if value in seen:
+            return value
+        seen[value] = None
+    return None
