@@ -160,6 +160,8 @@ def built(s: State, event: Executed | None) -> None:
     """The block asked for by `maybe_propose`; dropped if this member no longer leads on its parent."""
     s.building = False
     if event is None:
+        # Nothing of what waits fits on this parent: ask again only when the pool has changed, never in a circle.
+        s.waiting = Waiting(0, 0, s.waiting.unfinished)
         return
     s.learn(event)
     if not (s.active and s.voting and s.leading) or event.ready.parent != s.last_proposed().block:
