@@ -204,11 +204,11 @@ def propose_tip(s: State) -> None:
 
 
 def proposal_signed(s: State, pending: Pending, signature: bytes) -> None:
-    """The leader's prepare is signed: send the proposal that carries it."""
+    """The leader's prepare is signed: send the proposal that carries it, unless the height was synced meanwhile."""
+    if (slot := s.slots.get(pending.height)) is None or slot.proposal is None:
+        return
     vote = votes.vote_signed(s, pending, signature)
-    slot = s.slot(vote.height)
     unsigned = slot.proposal
-    assert unsigned is not None
     slot.proposal = Proposal(
         unsigned.epoch, unsigned.view, unsigned.header, unsigned.entries, unsigned.outcome, signature
     )
