@@ -106,6 +106,9 @@ class Checkers:
     def booted(self, member: "SimulatedMember") -> None:
         """It runs from what its disk holds: every durable commit must be there."""
         notes = self.notes[member.id]
+        for name, log in member.logs.items():
+            for record in log.records():
+                self._is_durable(notes, name, record.data)
         notes.height = self.world.kind.height(member.machine)
         if member.id not in self.faulty:
             durable = max(notes.commits, default=0)
@@ -138,28 +141,30 @@ class Checkers:
 
     def durable(self, member: "SimulatedMember", effect: Persist) -> None:
         """These records survive from now on."""
-        notes = self.notes[member.id]
         for record in effect.records:
-            if record.log == "blocks":
-                seen = self.read_record(record.data)
-                if isinstance(seen, tuple):
-                    notes.blocks[seen[0]] = True
-                elif isinstance(seen, CommitSeen):
-                    notes.commits[seen.certificate.height] = seen.certificate
-                continue
-            kept = vote_record_codec.decode(record.data)
-            match kept:
-                case Voted():
-                    notes.votes[(kept.view, kept.phase, kept.height)] = (kept.block, kept.outcome)
-                case Prepared():
-                    notes.prepared.append(kept.certificate)
-                    del notes.prepared[:-64]
-                case Changed():
-                    notes.changes[kept.view] = kept.certificate
-                case Entered():
-                    notes.entered[kept.view] = True
-                case _:
-                    pass
+            self._is_durable(self.notes[member.id], record.log, record.data)
+
+    def _is_durable(self, notes: Notes, log: str, data: bytes) -> None:
+        if log == "blocks":
+            seen = self.read_record(data)
+            if isinstance(seen, tuple):
+                notes.blocks[seen[0]] = True
+            elif isinstance(seen, CommitSeen):
+                notes.commits[seen.certificate.height] = seen.certificate
+            return
+        kept = vote_record_codec.decode(data)
+        match kept:
+            case Voted():
+                notes.votes[(kept.view, kept.phase, kept.height)] = (kept.block, kept.outcome)
+            case Prepared():
+                notes.prepared.append(kept.certificate)
+                del notes.prepared[:-64]
+            case Changed():
+                notes.changes[kept.view] = kept.certificate
+            case Entered():
+                notes.entered[kept.view] = True
+            case _:
+                pass
 
     def _learn(self, block: bytes, seen: BlockSeen) -> None:
         held = self.blocks.get(block)

@@ -89,7 +89,7 @@ class SimulatedMember:
         self.world.checkers.booted(self)
         self.handle(events.Started())
         for peer in self.world.members:
-            if peer is not self and peer.machine is not None and self.machine is not None:
+            if peer.id != self.id and peer.machine is not None and self.machine is not None:
                 self.handle(events.LinkChanged(peer.id, up=True))
 
     def crash(self, *, tear: bool) -> None:
