@@ -160,6 +160,7 @@ def built(s: State, event: Executed | None) -> None:
     """The block asked for by `maybe_propose`; dropped if this member no longer leads on its parent."""
     s.building = False
     if event is None:
+        # Nothing of what waits fits on this parent: ask again only when the pool has changed, never in a circle.
         s.waiting = Waiting(0, 0, s.waiting.unfinished)
         return
     s.learn(event)
@@ -203,11 +204,11 @@ def propose_tip(s: State) -> None:
 
 
 def proposal_signed(s: State, pending: Pending, signature: bytes) -> None:
-    """The leader's prepare is signed: send the proposal that carries it."""
+    """The leader's prepare is signed: send the proposal that carries it, unless the height was synced meanwhile."""
+    if (slot := s.slots.get(pending.height)) is None or slot.proposal is None:
+        return
     vote = votes.vote_signed(s, pending, signature)
-    slot = s.slot(vote.height)
     unsigned = slot.proposal
-    assert unsigned is not None
     slot.proposal = Proposal(
         unsigned.epoch, unsigned.view, unsigned.header, unsigned.entries, unsigned.outcome, signature
     )
