@@ -103,8 +103,12 @@ def refused(s: State, block: BlockHash, code: str) -> None:
     """The block breaks a rule: nobody honest prepares it; ask for another leader."""
     for height in sorted(s.slots):
         slot = s.slots[height]
-        if slot.block == block and not slot.refused:
-            assert slot.committed is None, f"a certified block is refused here: {code} at height {height}"
+        if slot.committed is not None and slot.committed.block == block:
+            # Once, it may have been this clock's fault while the block was fresh; twice, this node is broken.
+            assert not slot.certified_refused, f"a certified block is refused here: {code} at height {height}"
+            slot.certified_refused = True
+            votes.ask_certified(s, slot.committed)
+        elif slot.block == block and not slot.refused:
             slot.refused = True
             s.fault(s.leader(s.view), "block_refused", height=height, code=code)
             timing.request_view_change(s, "block_refused")
