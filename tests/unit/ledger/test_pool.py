@@ -105,15 +105,17 @@ def test_a_full_pool_says_busy_by_count_and_by_bytes() -> None:
 def test_over_half_full_nobody_holds_more_than_a_share() -> None:
     """One sender cannot fill the pool; another still finds room."""
     waiting = Waiting(count_max=10)
+    for nonce in range(1, 11):
+        waiting.add(0, nonce)
     with pytest.raises(Busy):
-        for nonce in range(1, 12):
-            waiting.add(0, nonce)
+        waiting.add(0, 11)
     assert waiting.pool.waiting == 10
     shared = Waiting(count_max=10)
     shared.add(1, 1)
+    for nonce in range(1, 6):
+        shared.add(0, nonce)
     with pytest.raises(Busy):
-        for nonce in range(1, 12):
-            shared.add(0, nonce)
+        shared.add(0, 6)
     assert shared.pool.waiting == 6
     shared.add(2, 1)
 
@@ -177,6 +179,16 @@ def test_expired_and_too_old_get_their_final_answers() -> None:
     (gone,) = waiting.pool.expire(8, 1)
     assert gone.transaction is old and gone.answer.code.code == "pool.nonce_too_old"
     assert waiting.pool.has(kept.id) and waiting.pool.waiting == 1
+
+
+def test_what_is_both_expired_and_used_is_answered_once() -> None:
+    """A transaction leaves once, with one answer; heights that nobody waits for are forgotten."""
+    waiting = Waiting()
+    waiting.add(0, 1, valid_until_height=3)
+    waiting.records[ACCOUNTS[0].id] = NEW_ACCOUNT.using(2000)
+    waiting.pool.committed([waiting.make(0, 2000).transactions[0]], 1)
+    assert [gone.answer.code.code for gone in waiting.pool.expire(3, 1)] == ["pool.expired"]
+    assert waiting.pool.expire(10_000, 1) == [] and waiting.pool.waiting == 0
 
 
 def test_the_oldest_is_the_oldest_that_still_waits() -> None:
