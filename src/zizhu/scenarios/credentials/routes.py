@@ -95,7 +95,9 @@ class VoucherRoutes:
         """Takes a file in the place of the present one."""
         known_parameters(request)
         named = _named_digest(request)
-        return json_reply(await self._as_of(await self._custodian.replace(_index(request), _pieces(request), named_digest=named)))
+        return json_reply(
+            await self._as_of(await self._custodian.replace(_index(request), _pieces(request), named_digest=named))
+        )
 
     async def transfer(self, request: Request) -> Response:
         """Gives a voucher to another account."""
@@ -271,7 +273,9 @@ def _reads(handlers: VoucherRoutes) -> list[Endpoint]:
 
 
 def _acts(handlers: VoucherRoutes) -> list[Endpoint]:
-    registers = _documents("Register a file; 200 when it is one of this issuer's vouchers", (), 413, status=201, file=True)
+    registers = _documents(
+        "Register a file; 200 when it is one of this issuer's vouchers", (), 413, status=201, file=True
+    )
     replaces = _documents("Put another file in the place of a voucher's", _INDEX, 403, 404, 409, 413, file=True)
     transfers = _documents("Transfer a voucher to another account", _INDEX, 403, 404, 409)
     revokes = _documents("Revoke a voucher", _INDEX, 403, 404, 409)
