@@ -20,7 +20,8 @@ from zizhu.chain.model.block import Block
 from zizhu.chain.model.genesis import SignedGenesis
 from zizhu.chain.model.ids import BlockHash, MemberId
 from zizhu.chain.node.assembly import entries_of
-from zizhu.chain.node.machine import NodeMachine, ready_of
+from zizhu.chain.node.blocks import ready_of
+from zizhu.chain.node.machine import NodeMachine
 from zizhu.chain.storage.port import KeyValueStore, Log
 
 RECENT_CERTIFICATES = 64
@@ -74,7 +75,7 @@ def boot(setup: BootSetup) -> NodeMachine:
         me=setup.me, voters=voters, ledger=ledger, archive=archive, consensus=setup.consensus(setting)
     )
     for block, body in recovered.tentative:
-        machine.wrote(block, body.header.height)
+        machine.blocks.written[block] = body.header.height
     return machine
 
 
