@@ -227,7 +227,7 @@ def test_a_client_without_a_certificate_gets_nothing(nodes: list[Node], run: Run
 
 
 @pytest.mark.parametrize("greets", [False, True], ids=["instead of a greeting", "after the greeting"])
-def test_a_huge_length_closes_the_link_before_it_is_buffered(nodes: list[Node], run: Run, greets: bool) -> None:  # noqa: FBT001
+def test_a_huge_length_closes_the_link_before_it_is_buffered(nodes: list[Node], run: Run, greets: bool) -> None:
     """A member that announces a frame longer than allowed is closed at once, though it sends no byte of it."""
 
     async def story() -> None:

@@ -97,12 +97,13 @@ def _tests(source: Source) -> Iterator[Problem]:
             yield Problem(
                 "mock", source.path, statement.lineno, "use the fakes of the test kit: they pass the conformance suites"
             )
+    polls = _polls(source)
     for node in ast.walk(source.syntax):
         if not isinstance(node, ast.Call):
             continue
         called = dotted(node.func)
         zero = bool(node.args) and isinstance(node.args[0], ast.Constant) and node.args[0].value == 0
-        if called == "time.sleep" or (called == "asyncio.sleep" and not zero):
+        if node not in polls and (called == "time.sleep" or (called == "asyncio.sleep" and not zero)):
             yield Problem("sleep", source.path, node.lineno, "wait for an event with a deadline, never for a time")
         if called == "monkeypatch.setattr" and not _is_standard(node):
             yield Problem(
@@ -112,6 +113,16 @@ def _tests(source: Source) -> Iterator[Problem]:
         if name.rsplit(".", 1)[-1].startswith("test_") and not _can_fail(function):
             text = "nothing in this test can fail: assert what the docstring promises"
             yield Problem("empty-test", f"{source.path}:{name}", function.lineno, text)
+        if name.rsplit(".", 1)[-1].startswith("test_") and ast.get_docstring(function) is None:
+            yield Problem(
+                "test-docstring", f"{source.path}:{name}", function.lineno, "its docstring is the promise it keeps"
+            )
+
+
+def _polls(source: Source) -> set[ast.AST]:
+    """Calls inside a loop that asks for a condition: a pause there is no waiting for a time."""
+    loops = [node for node in ast.walk(source.syntax) if isinstance(node, ast.While)]
+    return {node for loop in loops for node in ast.walk(loop)}
 
 
 def _is_standard(patch: ast.Call) -> bool:

@@ -5,8 +5,8 @@ Decides which noun lives in which module. Refuses to know what they do.
 
 import importlib
 import sys
+from importlib import metadata
 
-import click
 import typer
 
 NOUNS: dict[str, tuple[str, str]] = {
@@ -23,25 +23,15 @@ NOUNS: dict[str, tuple[str, str]] = {
 """Noun -> module with a typer app called `app`, and its line in `zizhu --help`."""
 
 
-class Nouns(click.Group):
-    """The group of all nouns; a noun's module is imported when it is called or its help is asked for."""
+USAGE = """Usage: zizhu COMMAND [OPTIONS] ...
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Nouns in the order of a first hour."""
-        return list(NOUNS)
+自主链 Zizhu: an enterprise consortium blockchain.
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The noun's own command, or None."""
-        if cmd_name not in NOUNS:
-            return None
-        command = typer.main.get_command(importlib.import_module(NOUNS[cmd_name][0]).app)
-        command.name = cmd_name
-        return command
+Commands · 命令:
+{table}
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The table of nouns, without importing any."""
-        with formatter.section("Commands · 命令"):
-            formatter.write_dl([(noun, line) for noun, (_, line) in NOUNS.items()])
+`zizhu COMMAND --help` explains one. · `zizhu 命令 --help` 查看说明。
+"""
 
 
 def main() -> None:
@@ -49,4 +39,22 @@ def main() -> None:
     if not __debug__:
         sys.stderr.write("zizhu: refusing to run under python -O: its invariants are checked by assertions\n")
         sys.exit(2)
-    Nouns("zizhu", help="自主链 Zizhu: an enterprise consortium blockchain.", no_args_is_help=True)(prog_name="zizhu")
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("--help", "-h", "help"):
+        sys.stdout.write(usage())
+        sys.exit(0 if arguments else 2)
+    if arguments[0] == "--version":
+        sys.stdout.write(f"zizhu {metadata.version('zizhu')}\n")
+        sys.exit(0)
+    noun = arguments[0]
+    if noun not in NOUNS:
+        sys.stderr.write(f"zizhu: no command {noun!r} · 没有命令 {noun!r}\n\n{usage()}")
+        sys.exit(2)
+    app = importlib.import_module(NOUNS[noun][0]).app
+    typer.main.get_command(app)(args=arguments[1:], prog_name=f"zizhu {noun}")
+
+
+def usage() -> str:
+    """The table of nouns, without importing any."""
+    table = "\n".join(f"  {noun:<10} {line}" for noun, (_, line) in NOUNS.items())
+    return USAGE.format(table=table)

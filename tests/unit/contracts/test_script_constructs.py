@@ -130,7 +130,10 @@ EXPRESSIONS: list[tuple[str, Value]] = [
     ('int("-12")', -12),
     ("int(True)", 1),
     ("bool([])", False),
-    ("[type_name(x) for x in [None, True, 1, '', b'', [], {}]]", ["None", "bool", "int", "str", "bytes", "list", "dict"]),
+    (
+        "[type_name(x) for x in [None, True, 1, '', b'', [], {}]]",
+        ["None", "bool", "int", "str", "bytes", "list", "dict"],
+    ),
     ("to_bytes(258, 4)", b"\0\0\1\2"),
     ('to_int(b"\\x01\\x02")', 258),
     ('from_hex("00fF")', b"\x00\xff"),
@@ -343,7 +346,10 @@ BODIES: list[tuple[str, Value]] = [
     ("if False:\n    return 1\nelif 0:\n    return 2\nelif 1:\n    return 3\nelse:\n    return 4", 3),
     ("if 0:\n    return 1\nelse:\n    return 4", 4),
     ("if 0:\n    return 1", None),
-    ("s = 0\nfor i in range(10):\n    if i == 2:\n        continue\n    if i == 5:\n        break\n    s += i\nreturn s", 8),
+    (
+        "s = 0\nfor i in range(10):\n    if i == 2:\n        continue\n    if i == 5:\n        break\n    s += i\nreturn s",
+        8,
+    ),
     ("s = ''\nfor c in 'abc':\n    s = c + s\nreturn s", "cba"),
     ("s = 0\nfor b in b'ab':\n    s += b\nreturn s", 195),
     ("d = {1: 1}\nfor k in d:\n    d[k + 1] = 0\nreturn d", {1: 1, 2: 0}),
@@ -356,7 +362,10 @@ BODIES: list[tuple[str, Value]] = [
     ("'words'\nreturn 2", 2),
     ("x = 5\ny = [x for x in [1]]\nreturn x", 5),
     ("x = [1]\nreturn [x for x in x]", [1]),
-    ("x = 0\nwhile True:\n    x += 1\n    for i in range(3):\n        break\n    if x < 3:\n        continue\n    return x", 3),
+    (
+        "x = 0\nwhile True:\n    x += 1\n    for i in range(3):\n        break\n    if x < 3:\n        continue\n    return x",
+        3,
+    ),
 ]
 
 
@@ -431,7 +440,8 @@ def test_init_runs_once_at_deployment_by_its_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], [1, 2, 3], ["1"], [True], [None], [1, 1.5], [1, object()], [1, {True: 1}], [1, "\ud800"], [1, INT_MAX + 1]]
+    "arguments",
+    [[], [1, 2, 3], ["1"], [True], [None], [1, 1.5], [1, object()], [1, {True: 1}], [1, "\ud800"], [1, INT_MAX + 1]],
 )
 def test_wrong_arguments(arguments: list[Value]) -> None:
     """Too few, too many, of a wrong type, or no values at all: `contract.arguments`."""
@@ -456,5 +466,7 @@ def test_result_must_fit_a_receipt() -> None:
 
 def test_failure_names_the_innermost_line() -> None:
     """The developer's text names the line that failed, not the one that called it."""
-    result = run("@public\ndef f():\n    if 1:\n        pass\n        g()\n\ndef g():\n    x = 1\n    y = x // 0\n    return y\n")
+    result = run(
+        "@public\ndef f():\n    if 1:\n        pass\n        g()\n\ndef g():\n    x = 1\n    y = x // 0\n    return y\n"
+    )
     assert result.text == "line 9: division by zero"

@@ -39,7 +39,7 @@ def test_interrupt_on_a_terminal_ends_make_with_the_exit_code_of_the_command(tmp
     program = (
         "import signal, sys, threading\n"
         "signal.signal(signal.SIGINT, lambda *_: sys.exit(0))\n"
-        "print('up', flush=True)\n"
+        "print('READY', flush=True)\n"
         "threading.Event().wait(20)\n"
         "sys.exit(3)\n"
     )
@@ -50,9 +50,9 @@ def test_interrupt_on_a_terminal_ends_make_with_the_exit_code_of_the_command(tmp
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(tmp_path)
-        os.execvp("make", ["make", "run"])
+        os.execvp("env", ["env", "-u", "MAKEFLAGS", "-u", "MAKELEVEL", "make", "run"])
     seen = b""
-    while b"up" not in seen:
+    while b"READY" not in seen:
         seen += os.read(terminal, 1024)
     os.write(terminal, b"\x03")
     _, status = os.waitpid(child, 0)

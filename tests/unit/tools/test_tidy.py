@@ -6,6 +6,7 @@ import pytest
 
 import tidy
 from checks import purity, requirements, rooms, sizes, tables, words
+from checks.codes import declared
 from checks.tree import Problem, Source, Tree
 
 ROOM = "src/zizhu/chain/ledger/part.py"
@@ -168,6 +169,7 @@ def test_keys_are_not_drawn_from_the_seeded_generator(tree: Shelf) -> None:
         ("from unittest import mock", "mock"),
         ("def test_a(monkeypatch):\n    monkeypatch.setattr('a.b', 1)", "mock"),
         ("def test_a():\n    x = 1", "empty-test"),
+        ("def test_a():\n    assert f()", "test-docstring"),
     ],
 )
 def test_habits_of_tests(tree: Shelf, line: str, rule: str) -> None:
@@ -177,13 +179,15 @@ def test_habits_of_tests(tree: Shelf, line: str, rule: str) -> None:
 
 def test_another_machine_may_be_pretended(tree: Shelf) -> None:
     """The standard library may be patched: no terminal, no clock; our own code may not."""
-    text = "import sys\ndef test_a(monkeypatch):\n    monkeypatch.setattr(sys, 'stdin', None)\n    assert True\n"
+    text = "import sys\ndef test_a(monkeypatch):\n    'Kept.'\n    monkeypatch.setattr(sys, 'stdin', None)\n"
     assert tree.put("tests/unit/test_a.py", text).rules(purity.check) == []
 
 
 def test_yielding_to_the_loop_is_no_sleep(tree: Shelf) -> None:
-    """asyncio.sleep(0) waits for nothing."""
+    """asyncio.sleep(0) waits for nothing, and a pause between two questions waits for the answer."""
     assert tree.put("tests/unit/test_a.py", "import asyncio\nasyncio.sleep(0)\n").rules(purity.check) == []
+    poll = "import time\nwhile not ready():\n    time.sleep(0.01)\n"
+    assert tree.put("tests/unit/test_a.py", poll).rules(purity.check) == []
 
 
 def test_packages_stay_empty_and_modules_introduce_themselves(tree: Shelf) -> None:
@@ -215,6 +219,24 @@ def test_error_codes_are_unique_and_bilingual(tree: Shelf) -> None:
     assert codes_found(tree.put("src/b.py", CODE.format(code="b.c", zh="wrong"))) == ["error-code"]
     assert codes_found(tree.put("src/b.py", CODE.format(code="b.c", zh="错 {y}"))) == ["error-code"]
     assert codes_found(tree.put("src/b.py", "X = ErrorCode(name, cause, fix, cause_zh, fix_zh)\n")) == ["error-code"]
+
+
+def test_error_codes_are_read_through_constants_and_makers(tree: Shelf) -> None:
+    """A module may keep a common fix in a constant, and a function that only returns a code."""
+    text = (
+        '_FIX = "fix it"\n_FIX_ZH = "改" + "正"\n'
+        "def _rule(name: str, cause: str, cause_zh: str) -> ErrorCode:\n"
+        '    return ErrorCode(f"block.{name}", cause, _FIX, cause_zh, _FIX_ZH)\n'
+        'A = _rule("hash", "bad", cause_zh="错")\nB = _rule(name="time", cause="late", cause_zh="迟")\n'
+    )
+    codes, wrong = declared(Tree(tree.put("src/a.py", text).root))
+    assert wrong == []
+    assert [(each.code, each.cause, each.fix_zh) for each in codes] == [
+        ("block.hash", "bad", "改正"),
+        ("block.time", "late", "改正"),
+    ]
+    _, wrong = declared(Tree(tree.put("src/a.py", text + 'C = _rule(other(), "x", "错")\n').root))
+    assert [problem.rule for problem in wrong] == ["error-code"]
 
 
 def test_rows_and_tests_are_checked_both_ways(tree: Shelf) -> None:

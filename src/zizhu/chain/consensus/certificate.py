@@ -4,6 +4,7 @@ Decides whether a certificate holds and how strong it is. Refuses to know where 
 answers a plain yes: a strength is what a caller compares with the strength it demands.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -83,7 +84,8 @@ def verify_certificate(
 
     Distinct members of this very epoch, in ascending order of id, at least the quorum, each with a good
     signature over one statement. `known` are votes verified before over this same statement (live votes);
-    they are looked up as (member, signature), so that nobody's good signature counts for somebody else. Raises SpokeWrongly (`certificate.invalid`).
+    they are looked up as (member, signature), so that nobody's good signature counts for
+    somebody else. Raises SpokeWrongly (`certificate.invalid`).
     """
 
     def refuse(reason: str) -> SpokeWrongly:
@@ -94,7 +96,7 @@ def verify_certificate(
     if certificate.epoch != voters.record.number:
         raise refuse(f"of epoch {certificate.epoch}, not {voters.record.number}")
     signers = [MemberId(signed.member) for signed in certificate.signatures]
-    if any(earlier >= later for earlier, later in zip(signers, signers[1:], strict=False)):
+    if any(earlier >= later for earlier, later in itertools.pairwise(signers)):
         raise refuse("signers are not distinct and in ascending order")
     for signer in signers:
         if signer not in voters.keys:

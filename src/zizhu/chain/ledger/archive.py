@@ -7,7 +7,7 @@ took, and `recover` catches it up.
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Annotated, Generic, NamedTuple, TypeVar
+from typing import Annotated, Generic, NamedTuple, TypeVar, assert_never
 
 import msgspec
 
@@ -113,10 +113,13 @@ class BlockArchive:
         """
         assert position > self._indexed, "records are indexed once, in the log's order"
         record = decode_record(data)
-        if isinstance(record, BlockRecord):
-            changes = self._block_changes(position, record)
-        else:
-            changes = self._commit_changes(position, record)
+        match record:
+            case BlockRecord():
+                changes = self._block_changes(position, record)
+            case CommitRecord():
+                changes = self._commit_changes(position, record)
+            case _:
+                assert_never(record)
         self._indexed = position
         changes.append(Put(_MARKER, encode(_Marker(VERSION, position, self.head_height))))
         return changes

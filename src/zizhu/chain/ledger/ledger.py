@@ -30,7 +30,7 @@ from zizhu.chain.ledger.keys import (
     name_key,
 )
 from zizhu.chain.ledger.outcomes import Changes, is_root_height, root_outcome, running_outcome
-from zizhu.chain.ledger.state import Overlay, State
+from zizhu.chain.ledger.state import Overlay, State, StateReader
 from zizhu.chain.ledger.transactions import Lookup, ParsedSubmission, Reader, nothing_known
 from zizhu.chain.ledger.tree import StateTree
 from zizhu.chain.ledger.validate import Invalid, Parent, ParsedBlock, Terms
@@ -114,6 +114,8 @@ class Ledger:
             restored = Restored(head, founded.state, founded.tree)
         self.head = restored.head
         self._state = restored.state
+        self.state: StateReader = restored.state
+        """The committed state, as of `head`, for reading."""
         self._footing = Footing(restored.tree, ())
         self._branches = Branches()
 

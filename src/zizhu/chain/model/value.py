@@ -13,6 +13,7 @@ The encoding is MessagePack with these rules:
 * lists and dicts are nested at most `VALUE_DEPTH_MAX` deep.
 """
 
+from collections.abc import Iterable
 from typing import TypeAlias
 
 import msgspec
@@ -23,7 +24,7 @@ from zizhu.chain.model.errors import AskedWrongly, ErrorCode, SpokeWrongly
 
 Key: TypeAlias = str | int | bytes
 """What may be a key of a dict. bool is not, though it is a subclass of int; int keys are of 64 bits."""
-Value: TypeAlias = "None | bool | int | str | bytes | list[Value] | dict[Key, Value]"
+Value: TypeAlias = "bool | int | str | bytes | list[Value] | dict[Key, Value] | None"
 """A value; ints with |x| < 2**256, lists and dicts at most `VALUE_DEPTH_MAX` deep."""
 
 VALUE_DEPTH_MAX = 32
@@ -59,7 +60,7 @@ def encode_value(value: Value, *, bytes_max: int = VALUE_BYTES_MAX) -> bytes:
     """
     walk = _Walk(bytes_max)
     try:
-        walk.visit(value, 0)
+        walk.visit((value,), 0)
         data = encode(_lowered(value) if walk.big else value)
     except (_Refused, UnicodeEncodeError) as error:
         walked = bytes_max - max(walk.room, 0)
@@ -76,7 +77,7 @@ def decode_value(data: bytes, *, bytes_max: int = VALUE_BYTES_MAX) -> Value:
     try:
         value = _decoder.decode(data)
         walk = _Walk(bytes_max)
-        walk.visit(value, 0)
+        walk.visit((value,), 0)
         again = encode(_lowered(value) if walk.big else value)
     except (_Refused, UnicodeError, RecursionError, OverflowError, ValueError, TypeError) as error:
         # msgspec's own errors are ValueErrors; RecursionError is its answer to arrays nested very deep.
@@ -116,44 +117,52 @@ class _Walk:
         self.room = bytes_max
         self.big = False
 
-    def visit(self, value: object, depth: int) -> None:
-        """Checks `value`, found inside `depth` lists and dicts; raises _Refused."""
-        kind = type(value)
-        if kind is str or kind is bytes:
-            self.room -= 1 + len(value)  # type: ignore[arg-type]
-        elif kind is int:
-            self.room -= 1
-            if not NATIVE_MIN <= value <= NATIVE_MAX:  # type: ignore[operator]
-                if not -INT_MAX <= value <= INT_MAX:  # type: ignore[operator]
-                    raise _Refused("an int of more than 256 bits")
-                self.big = True
-        elif value is None or kind is bool:
-            self.room -= 1
-        elif kind is list or kind is dict:
-            self._visit_parts(value, depth + 1)
-        else:
-            raise _Refused(f"{kind.__name__} is no type of value")
-        if self.room < 0:
-            raise _Refused("too long")
+    def visit(self, items: Iterable[object], depth: int) -> None:
+        """Checks values found inside `depth` lists and dicts; raises _Refused.
 
-    def _visit_parts(self, value: object, depth: int) -> None:
-        if depth > VALUE_DEPTH_MAX:
-            raise _Refused(f"nested more than {VALUE_DEPTH_MAX} deep")
-        self.room -= 1
-        if isinstance(value, list):
-            for item in value:
-                self.visit(item, depth)
-            return
-        assert isinstance(value, dict)
-        for key, item in value.items():
-            kind = type(key)
+        One loop without a call for each scalar: half of a cheap contract's time is spent here.
+        """
+        room = self.room
+        for item in items:
+            room -= 1
+            kind = type(item)
             if kind is str or kind is bytes:
-                self.room -= 1 + len(key)
-            elif kind is int and NATIVE_MIN <= key <= NATIVE_MAX:
+                room -= len(item)  # type: ignore[arg-type]
+            elif kind is int:
+                if not NATIVE_MIN <= item <= NATIVE_MAX:  # type: ignore[operator]
+                    if not -INT_MAX <= item <= INT_MAX:  # type: ignore[operator]
+                        raise self._refuse(room, "an int of more than 256 bits")
+                    self.big = True
+            elif kind is list or kind is dict:
+                if depth >= VALUE_DEPTH_MAX:
+                    raise self._refuse(room, f"nested more than {VALUE_DEPTH_MAX} deep")
+                if item:
+                    self.room = room
+                    self._visit_parts(item, depth + 1)
+                    room = self.room
+            elif item is not None and kind is not bool:
+                raise self._refuse(room, f"{kind.__name__} is no type of value")
+            if room < 0:
+                raise self._refuse(room, "too long")
+        self.room = room
+
+    def _visit_parts(self, item: object, depth: int) -> None:
+        if isinstance(item, dict):
+            for key in item:
                 self.room -= 1
-            else:
-                raise _Refused("a key is str, bytes or an int of 64 bits")
+                kind = type(key)
+                if kind is str or kind is bytes:
+                    self.room -= len(key)
+                elif kind is not int or not NATIVE_MIN <= key <= NATIVE_MAX:
+                    raise _Refused("a key is str, bytes or an int of 64 bits")
+            self.visit(item.values(), depth)
+        else:
+            assert isinstance(item, list)
             self.visit(item, depth)
+
+    def _refuse(self, room: int, reason: str) -> _Refused:
+        self.room = room
+        return _Refused(reason)
 
 
 def _lowered(value: object) -> object:

@@ -27,7 +27,8 @@ class PeerStatus(msgspec.Struct, frozen=True):
 
 class NodeStatus(msgspec.Struct, frozen=True):
     """What `zizhu status` and the page show of one member. Ids are hex. `state` is one word: "starting",
-    "syncing", "voting", "changing view", "silent" (lost memory), "stopping"; `reason` says why when it is not voting."""
+    "syncing", "voting", "changing view", "silent" (lost memory), "stopping"; `reason` says why when it is not
+    voting."""
 
     name: str
     organisation: str
@@ -61,10 +62,26 @@ class Backend(Protocol):
 
     suite: Suite
     suites: dict[int, Suite]
-    ledger_id: LedgerId
-    ledger: Ledger
-    archive: BlockArchive
-    me: MemberId
+
+    @property
+    def ledger_id(self) -> LedgerId:
+        """32 bytes: the trust anchor."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """The node's ledger; faces read it and never write it."""
+        ...
+
+    @property
+    def archive(self) -> BlockArchive:
+        """Certified, durable blocks."""
+        ...
+
+    @property
+    def me(self) -> MemberId:
+        """This member."""
+        ...
 
     @property
     def visible_height(self) -> int:

@@ -5,8 +5,9 @@ simulator) carries out the effects as `node.events` says. Execution runs inline,
 """
 
 from collections import deque
-from collections.abc import Callable
 from typing import assert_never
+
+import msgspec
 
 from zizhu.chain.consensus import port as engine
 from zizhu.chain.consensus.certificate import Electorate, verify_certificate
@@ -37,7 +38,6 @@ from zizhu.chain.network.messages import (
     Status,
     WholeBlock,
 )
-from zizhu.chain.network.messages import Message as NetworkMessage
 from zizhu.chain.network.sync import Sync
 from zizhu.chain.node import assembly
 from zizhu.chain.node.assembly import Assembler, entries_of
@@ -94,6 +94,20 @@ class NodeMachine:
     def wrote(self, block: BlockHash, height: int) -> None:
         """This block's record is in the log already (recovery)."""
         self._written[block] = height
+
+    @property
+    def engine_messages(self) -> tuple[type[msgspec.Struct], ...]:
+        """The messages that the consensus engine speaks."""
+        return self._consensus.messages
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether peers hold certified blocks that this node is fetching."""
+        return self._sync.question is not None
+
+    def peer_height(self, peer: MemberId) -> int:
+        """The height that a peer last said, 0 if it never did."""
+        return self._sync.heights.get(peer, 0)
 
     def status(self) -> EngineStatus:
         """What the engine says of itself."""
@@ -452,6 +466,3 @@ def ready_of(executed: Executed) -> Ready:
         has_root=executed.outcome.root_height == executed.height,
         count=len(executed.transactions),
     )
-
-
-Handler = Callable[[MemberId, NetworkMessage], None]

@@ -107,6 +107,11 @@ class Runtime:
         self._outbox.close()
         await self._parts.transport.close()
 
+    @property
+    def port(self) -> int:
+        """Where this member listens for others; whole after `start`."""
+        return self._parts.transport.address[1]
+
     # -- the queue ---------------------------------------------------------------------------------------------
 
     def post(self, event: Event) -> None:

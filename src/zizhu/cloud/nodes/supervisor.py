@@ -130,7 +130,7 @@ class Supervisor:
             assert process.child is not None
             await process.child.wait()
             os.close(process.lifeline)
-            if not process.wanted:
+            if self._was_stopped(process):
                 self._watcher(process.name, "stopped", process.child.pid)
                 continue
             self._watcher(process.name, "died", process.child.pid)
@@ -138,6 +138,10 @@ class Supervisor:
                 process.wanted = False
                 continue
             await self._back_off(process)
+
+    def _was_stopped(self, process: Process) -> bool:
+        """Whether its end was wanted; asked after waiting for it, when that may have changed."""
+        return not process.wanted
 
     async def _back_off(self, process: Process) -> None:
         ran_ms = time.monotonic_ns() // 1_000_000 - process.started_ms

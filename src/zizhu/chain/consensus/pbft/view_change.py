@@ -4,6 +4,8 @@ Decides which certificate is carried and what may be proposed first. Source: doc
 that look simpler (highest ancestor prepared again one by one, commits without the view) fork.
 """
 
+import itertools
+
 from zizhu.chain.consensus.certificate import Electorate, verify_certificate
 from zizhu.chain.consensus.pbft import timing, votes
 from zizhu.chain.consensus.pbft.messages import (
@@ -49,6 +51,7 @@ def own_greatest(s: State) -> Certificate | None:
 
 
 def ask_signature(s: State, view: int, certificate: Certificate | None) -> None:
+    """Ask for the signature under this member's VIEW-CHANGE to `view`, which carries `certificate`."""
     unsigned = ViewChange(s.voters.record.number, view, certificate, s.me, UNSIGNED)
     message = change_message(s.voters, unsigned)
     s.sign(encode(("view-change", view)), message, Pending(view, "view-change", 0, unsigned))
@@ -193,7 +196,7 @@ def _new_view_fault(s: State, opened: NewView) -> str:
     if opened.epoch != s.voters.record.number:
         return "new_view_epoch"
     members = [change.member for change in opened.changes]
-    if any(earlier >= later for earlier, later in zip(members, members[1:], strict=False)):
+    if any(earlier >= later for earlier, later in itertools.pairwise(members)):
         return "new_view_members"
     if len(members) < s.voters.needed or any(change.view != opened.view for change in opened.changes):
         return "new_view_quorum"

@@ -135,7 +135,7 @@ def _signature(unit: Unit, node: ast.FunctionDef) -> Function:
             unit.report(annotation, "script.parameters", f"a parameter's type is one of {', '.join(TYPES)}")
         types.append(known)
     parameters = tuple(argument.arg for argument in arguments.args)
-    variables = {name: True for name in parameters}
+    variables = dict.fromkeys(parameters, True)
     if len(variables) < len(parameters):
         # CPython notices this only when it compiles, which never happens here.
         unit.report(node, "script.parameters", "two parameters of one name")

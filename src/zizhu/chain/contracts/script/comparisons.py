@@ -4,6 +4,7 @@ Decides how a chain is evaluated: each operand once, left to right, no further t
 """
 
 import ast
+import operator
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -26,6 +27,16 @@ TESTS: dict[type[ast.cmpop], Test] = {
     ast.IsNot: lambda run, left, right: left is not None,
 }
 
+_QUICK: dict[type[ast.cmpop], Callable[[int, int], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+"""The same for two ints."""
+
 
 def compile_comparison(left: Evaluate, operators: list[ast.cmpop], operands: list[Evaluate]) -> Evaluate:
     """The closure of `left operator operand …`."""
@@ -45,21 +56,22 @@ def compile_comparison(left: Evaluate, operators: list[ast.cmpop], operands: lis
     return chain
 
 
-def _single(operator: type[ast.cmpop], left: Evaluate, right: Evaluate) -> Evaluate:
+def _single(kind: type[ast.cmpop], left: Evaluate, right: Evaluate) -> Evaluate:
     """The commonest comparisons without the detour through the table."""
-    if operator is ast.Is:
+    if kind is ast.Is:
         return lambda run, frame: left(run, frame) is None
-    if operator is ast.IsNot:
+    if kind is ast.IsNot:
         return lambda run, frame: left(run, frame) is not None
-    if operator is ast.GtE:
+    test = TESTS[kind]
+    quick = _QUICK.get(kind)
+    if quick is None:
+        return lambda run, frame: test(run, left(run, frame), right(run, frame))
 
-        def at_least(run: Run, frame: Frame) -> Value:
-            one = left(run, frame)
-            other = right(run, frame)
-            if type(one) is int and type(other) is int:
-                return one >= other
-            return not less(run, one, other)
+    def compare(run: Run, frame: Frame) -> Value:
+        one = left(run, frame)
+        other = right(run, frame)
+        if type(one) is int and type(other) is int:
+            return quick(one, other)
+        return test(run, one, other)
 
-        return at_least
-    test = TESTS[operator]
-    return lambda run, frame: test(run, left(run, frame), right(run, frame))
+    return compare

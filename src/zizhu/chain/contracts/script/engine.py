@@ -30,9 +30,9 @@ SOURCE = ErrorCode(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ScriptProgram:
-    """A compiled contract. `methods` are what anybody may call, `views` those of them that only read.
+    """A compiled contract; nobody changes it (not frozen only because the port has plain attributes). `methods` are what anybody may call, `views` those of them that only read.
 
     `init` is not among `methods`, yet `call` takes it: the ledger calls it once, when the contract is deployed,
     and must refuse it to everybody else. A contract without one takes `init` without arguments.

@@ -61,7 +61,7 @@ class ExpressionCompiler:
     def __init__(self, unit: Unit, codes: dict[str, Code], function: Function) -> None:
         self._constants = unit.constants
         self._codes = codes
-        self._bound = {name: True for name in function.parameters}
+        self._bound = dict.fromkeys(function.parameters, True)
         self._slots = {name: place + 1 for place, name in enumerate(function.variables)}
         self.size = len(self._slots) + 1
         self.cost = 0

@@ -39,16 +39,16 @@ class Builtin:
 
 def encode_metered(run: Run, value: Value, bytes_max: int) -> bytes:
     """The encoding of a value, charged by its length; with few steps left, no more is encoded than they pay."""
-    shift = prices.CODEC_PARTS_SHIFT if isinstance(value, list | dict) else prices.SCAN_SHIFT
+    shift = 0 if isinstance(value, list | dict) else prices.SCAN_SHIFT
     room = min(bytes_max, (run.left + 1) << shift)
     try:
         data = encode_value(value, bytes_max=room)
     except AskedWrongly as error:
         walked = error.values["walked"]
         assert type(walked) is int
-        run.spend(walked >> shift)
+        run.spend(walked * prices.CODEC_PART >> shift)
         raise Failure(failures.VALUE, str(error)) from None
-    run.spend(len(data) >> shift)
+    run.spend(len(data) * prices.CODEC_PART >> shift)
     run.allocate(len(data))
     return data
 
@@ -56,7 +56,7 @@ def encode_metered(run: Run, value: Value, bytes_max: int) -> bytes:
 def decode_metered(run: Run, data: bytes) -> Value:
     """The value of an encoding, charged by its length."""
     if data[:1] in _CONTAINERS:
-        run.spend(len(data) >> prices.CODEC_PARTS_SHIFT)
+        run.spend(len(data) * prices.CODEC_PART * 2)
         run.allocate(len(data) * prices.DECODED_BYTES)
     else:
         run.spend(len(data) >> prices.SCAN_SHIFT)
@@ -236,7 +236,7 @@ def _zip(run: Run, *values: Value) -> Value:
 
 def _take_pairs(run: Run, count: int, width: int) -> None:
     """Charges a list of `count` lists of `width`."""
-    run.spend(count)
+    run.spend(count * (width + 2))
     run.take_items(count * (width + 2))
 
 

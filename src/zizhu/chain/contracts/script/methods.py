@@ -157,7 +157,7 @@ def _split(run: Run, target: str | bytes, separator: Value) -> Value:
 def _join(run: Run, target: str | bytes, items: Value) -> Value:
     if type(items) is not list:
         raise wrong_types("join", items)
-    run.spend(len(items))
+    run.spend(len(items) * 2)
     size = len(target) * len(items)
     for item in items:
         if type(item) is not type(target) or not isinstance(item, str | bytes):

@@ -109,7 +109,7 @@ def power(run: Run, left: Value, right: Value) -> Value:
         if right < 0:
             raise Failure(failures.ARITHMETIC, "negative exponent")
         if -1 <= left <= 1:
-            return left if right % 2 or left >= 0 and right else 1
+            return left if right % 2 or (left >= 0 and right) else 1
         if (left.bit_length() - 1) * right > INT_BITS:
             raise Failure(failures.OVERFLOW, "an int has at most 256 bits")
         return bounded(left**right)

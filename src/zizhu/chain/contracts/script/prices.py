@@ -28,7 +28,7 @@ ITEMS_SHIFT = 2
 """Copying or visiting the elements of a list or dict in one operation: one step for each 4."""
 SHIFTED_SHIFT = 6
 """Moving the rest of a list in `insert` and `pop`: one step for each 64 elements."""
-EQUAL_ITEM = 3
+EQUAL_ITEM = 4
 """Comparing one pair of elements."""
 VISIT = 10
 """Going into one list or dict inside others, besides its elements."""
@@ -36,8 +36,8 @@ SORT_COMPARISON = 1
 """One comparison of `sorted`, besides the size of what is compared."""
 CODEC_SHIFT = 3
 """Converting text and bytes: one step for each 8."""
-CODEC_PARTS_SHIFT = 0
-"""Encoding and decoding lists and dicts: one step for each byte, since a part may be one byte."""
+CODEC_PART = 1
+"""Encoding lists and dicts: for each byte, since a part may be one byte. Decoding makes objects: twice that."""
 NUMBER_TEXT = 8
 """An int to text or back."""
 

@@ -1,0 +1,130 @@
+"""A running node as its faces see it: the runtime, with names put to ids.
+
+Decides how a node describes itself in one status. Refuses to know HTTP.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+
+from zizhu.chain.crypto.hashing import member_id
+from zizhu.chain.crypto.port import Suite
+from zizhu.chain.ledger.archive import BlockArchive
+from zizhu.chain.ledger.ledger import Ledger
+from zizhu.chain.model.ids import LedgerId, MemberId, TransactionId
+from zizhu.chain.node.backend import NodeStatus, PeerStatus
+from zizhu.chain.node.events import Accepted, Expired, Final, Rejected
+from zizhu.chain.node.runtime import Runtime
+
+PRODUCT_VERSION = metadata.version("zizhu")
+
+
+@dataclass
+class RunningNode:
+    """Implements `Backend`. Ports are those really listened on; 0 until they are."""
+
+    name: str
+    runtime: Runtime
+    suite: Suite
+    suites: dict[int, Suite]
+    p2p_port: int = 0
+    http_port: int = 0
+    stopping: bool = False
+
+    def __post_init__(self) -> None:
+        self._started = time.monotonic()
+        record = self.runtime.machine.ledger.record
+        self._names: Mapping[MemberId, tuple[str, str]] = {
+            member_id(self.suite, member.vote_key): (member.name, member.organisation) for member in record.members
+        }
+
+    @property
+    def ledger(self) -> Ledger:
+        """The node's ledger; read it, never write it."""
+        return self.runtime.machine.ledger
+
+    @property
+    def ledger_id(self) -> LedgerId:
+        """32 bytes."""
+        return self.ledger.ledger_id
+
+    @property
+    def archive(self) -> BlockArchive:
+        """Certified, durable blocks."""
+        return self.runtime.machine.archive
+
+    @property
+    def me(self) -> MemberId:
+        """This member."""
+        return self.runtime.machine.me
+
+    @property
+    def visible_height(self) -> int:
+        """The highest certified and durable height."""
+        return self.runtime.visible_height
+
+    def status(self) -> NodeStatus:
+        """See `NodeStatus`."""
+        machine = self.runtime.machine
+        said, head = machine.status(), machine.ledger.head
+        record, genesis = machine.ledger.record, machine.ledger.genesis.genesis
+        name, organisation = self._names[machine.me]
+        state, reason = self._state()
+        return NodeStatus(
+            name=name,
+            organisation=organisation,
+            member=machine.me.hex(),
+            pid=os.getpid(),
+            ledger=self.ledger_id.hex(),
+            ledger_name=genesis.name,
+            suite=record.suite,
+            engine=said.engine,
+            version=PRODUCT_VERSION,
+            state=state,
+            reason=reason,
+            view=said.view,
+            leader=said.leader.hex(),
+            leader_name=self._names[said.leader][0],
+            height=head.height,
+            block=head.block.hex(),
+            outcome=head.outcome_hash.hex(),
+            time_ms=head.time_ms,
+            root_height=head.outcome.root_height,
+            pool_transactions=machine.pool.waiting,
+            pool_bytes=machine.pool.bytes,
+            uptime_ms=int((time.monotonic() - self._started) * 1000),
+            p2p_port=self.p2p_port,
+            http_port=self.http_port,
+            peers=[self._peer(member, up=up) for member, up in machine.links.items()],
+        )
+
+    def _peer(self, member: MemberId, *, up: bool) -> PeerStatus:
+        name, organisation = self._names[member]
+        height = self.runtime.machine.peer_height(member)
+        return PeerStatus(name=name, organisation=organisation, member=member.hex(), up=up, height=height)
+
+    def _state(self) -> tuple[str, str]:
+        """One word, and why when it is not voting."""
+        machine = self.runtime.machine
+        said = machine.status()
+        if self.stopping:
+            return "stopping", ""
+        if not said.voting:
+            return ("starting", "") if said.reason == "recalling" else ("silent", said.reason)
+        if machine.is_behind:
+            return "syncing", ""
+        return ("voting", "") if said.active else ("changing view", "")
+
+    async def submit(self, raws: tuple[bytes, ...]) -> tuple[Accepted | Rejected, ...]:
+        """Hand in submissions; one outcome each. Accepted is not final."""
+        return await self.runtime.submit(raws)
+
+    async def receipt(self, transaction: TransactionId, *, timeout_ms: int) -> Final | Expired | None:
+        """The final receipt, waiting at most `timeout_ms`."""
+        return await self.runtime.receipt(transaction, timeout_ms=timeout_ms)
+
+    async def published(self, above: int, *, timeout_ms: int) -> int:
+        """Waits for a visible height above `above`."""
+        return await self.runtime.published(above, timeout_ms=timeout_ms)

@@ -1,0 +1,71 @@
+"""`zizhu node`: run a member in the foreground; start and stop members of a running `zizhu up`."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from zizhu.chain.crypto.passphrase import parse_source, read_passphrase
+from zizhu.chain.model.errors import ZizhuError
+from zizhu.chain.node.config import load_config
+from zizhu.chain.node.identity import MemberFolder, member_passphrase
+from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, terminal
+from zizhu.cloud.nodes.network import node_folder, read_network
+from zizhu.cloud.nodes.supervisor import order
+
+app = typer.Typer(help="Members · 成员", no_args_is_help=True)
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Option("--name", help="The member · 成员名")],
+    directory: Directory = DEFAULT_DIRECTORY,
+    passphrase: Annotated[str, typer.Option(help="fd:N | credential:NAME | prompt; default: as node.toml says")] = "",
+    lifeline_fd: Annotated[int, typer.Option(help="Stop when the other end of this pipe is closed")] = -1,
+    language: Language = "",
+) -> None:
+    """Run a member in the foreground, until SIGTERM or Ctrl-C. · 在前台运行成员"""
+    speaker = terminal(language)
+    try:
+        read_network(directory).member(name)
+        folder = MemberFolder(node_folder(directory, name))
+        config = load_config(folder.config)
+        secret = read_passphrase(parse_source(passphrase)) if passphrase else member_passphrase(config)
+        from zizhu.chain.node.run import run as run_process
+
+        code = run_process(folder, config, passphrase=secret, lifeline=lifeline_fd if lifeline_fd >= 0 else None)
+    except ZizhuError as error:
+        speaker.fail(error)
+    raise typer.Exit(code)
+
+
+@app.command()
+def start(
+    name: str, directory: Directory = DEFAULT_DIRECTORY, as_json: AsJson = False, language: Language = ""
+) -> None:
+    """Start a member that was stopped, under the running `zizhu up`. · 启动成员"""
+    _order("start", name, directory, as_json=as_json, language=language)
+
+
+@app.command()
+def stop(name: str, directory: Directory = DEFAULT_DIRECTORY, as_json: AsJson = False, language: Language = "") -> None:
+    """Stop a member in an orderly way, and leave it stopped. · 停止成员"""
+    _order("stop", name, directory, as_json=as_json, language=language)
+
+
+def _order(act: str, name: str, directory: Directory, *, as_json: bool, language: str) -> None:
+    speaker = terminal(language, as_json=as_json)
+    try:
+        read_network(directory).member(name)
+        answer = asyncio.run(order(directory, {"do": act, "name": name}))
+    except ZizhuError as error:
+        speaker.fail(error)
+    if not answer.get("ok"):
+        speaker.emit({"name": name, "ok": False, "reason": answer.get("reason")}, f"{name}: {answer.get('reason')}")
+        raise typer.Exit(1)
+    pid = answer.get("pid")
+    if act == "start":
+        text = speaker.say(f"{name} started, pid {pid}", f"{name} 已启动,进程号 {pid}")
+    else:
+        text = speaker.say(f"{name} stopped", f"{name} 已停止")
+    speaker.emit({"name": name, "ok": True, "pid": pid}, text)

@@ -1,0 +1,260 @@
+"""`zizhu up`: found a network on this machine if there is none, run its members, show that it works, stay.
+
+Decides what a person sees in the first minute. The members are processes of their own; they end when this one
+ends, however it ends. A second `up` on the same folder resumes with all data.
+"""
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from zizhu.chain.crypto.port import Suite
+from zizhu.chain.model.epoch import Parameters
+from zizhu.chain.model.errors import AskedWrongly, ErrorCode, OperatingFault, ZizhuError
+from zizhu.chain.model.genesis import GenesisContract
+from zizhu.chain.node import plugins
+from zizhu.chain.storage.lock import lock_folder
+from zizhu.cli.reach import statuses
+from zizhu.cli.status import gather as gather_rows
+from zizhu.cli.status import table_of
+from zizhu.cli.terminal import DEFAULT_DIRECTORY, Directory, Language, Terminal, terminal
+from zizhu.cloud.nodes.founding import Plan, check_plan, found
+from zizhu.cloud.nodes.network import Network, network_path, read_network, read_passphrase_file
+from zizhu.cloud.nodes.supervisor import Supervisor
+
+app = typer.Typer(help="Start a network on this machine · 在本机启动网络")
+
+READY_WITHIN_S = 60.0
+POLL_S = 0.05
+REFRESH_S = 1.0
+
+NOT_READY = ErrorCode(
+    "up.not_ready",
+    "the network was not ready within {seconds} s: {reason}",
+    "look at {directory}/nodes/NAME/console.log",
+    "网络在 {seconds} 秒内未就绪:{reason}",
+    "请查看 {directory}/nodes/NAME/console.log",
+)
+OTHER_NETWORK = ErrorCode(
+    "up.other_network",
+    "{directory} holds a network with {found}, {asked} was asked for",
+    "leave the option out to resume it, or name another folder with --dir",
+    "{directory} 中已有网络({found}),而请求的是 {asked}",
+    "请去掉该选项以恢复它,或用 --dir 指定其他文件夹",
+)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the command line asked for; None where it said nothing."""
+
+    directory: Path
+    members: int | None
+    suite: str | None
+    engine: str | None
+    port: int
+    samples: bool
+    once: bool
+    restart: bool
+
+
+@app.command()
+def up(
+    directory: Directory = DEFAULT_DIRECTORY,
+    members: Annotated[int | None, typer.Option(help="How many members (default 4) · 成员数")] = None,
+    suite: Annotated[str | None, typer.Option(help="guomi (default) | international · 密码套件")] = None,
+    engine: Annotated[str | None, typer.Option(help="pbft (default) | solo · 共识引擎")] = None,
+    port: Annotated[int, typer.Option(help="First port; default: free ones · 起始端口")] = 0,
+    samples: Annotated[bool, typer.Option("--samples", help="Register sample vouchers · 登记示例凭证")] = False,
+    once: Annotated[bool, typer.Option("--once", help="End when ready · 就绪后退出")] = False,
+    no_restart: Annotated[bool, typer.Option("--no-restart", help="Leave a dead member dead · 不重启成员")] = False,
+    language: Language = "",
+) -> None:
+    """Found (or resume) a network, run it, and stay until Ctrl-C or SIGTERM. · 创建或恢复网络并运行"""
+    speaker = terminal(language)
+    wish = Wish(directory, members, suite, engine, port, samples, once, not no_restart)
+    try:
+        began = time.monotonic()
+        network = _network(wish, speaker)
+        with lock_folder(directory):
+            asyncio.run(_run(wish, network, speaker, began))
+    except ZizhuError as error:
+        speaker.fail(error)
+
+
+def _network(wish: Wish, speaker: Terminal) -> Network:
+    """The network in the folder; founded if there is none."""
+    engine = wish.engine or "pbft"
+    members = wish.members if wish.members is not None else (1 if engine == "solo" else 4)
+    if network_path(wish.directory).exists():
+        network = read_network(wish.directory)
+        _check_same(wish, network)
+        return network
+    check_plan(members=members, engine=engine)
+    suite = cast(Suite, plugins.load("zizhu.crypto", wish.suite or "guomi"))
+    plan = Plan("zizhu", members, suite, engine, wish.port, _contracts(), Parameters())
+    made: list[str] = []
+
+    def progress(name: str) -> None:
+        made.append(name)
+
+    with speaker.err.status(speaker.say("making keys and the genesis …", "正在生成密钥与创世文件 …")):
+        network = found(wish.directory, plan, progress)
+    speaker.out.print(
+        speaker.say(
+            f"founded a ledger of {len(made)} members ({network.suite}, {network.engine}) in {wish.directory}",
+            f"已在 {wish.directory} 创建 {len(made)} 个成员的账本({network.suite},{network.engine})",
+        )
+    )
+    return network
+
+
+def _check_same(wish: Wish, network: Network) -> None:
+    """A second `up` resumes; it does not change what the members agreed on."""
+    asked = [
+        (wish.members, len(network.members)),
+        (wish.suite, network.suite),
+        (wish.engine, network.engine),
+    ]
+    for wanted, is_ in asked:
+        if wanted is not None and wanted != is_:
+            raise AskedWrongly(OTHER_NETWORK, directory=wish.directory, found=is_, asked=wanted)
+
+
+def _contracts() -> tuple[GenesisContract, ...]:
+    """The contracts every new local ledger starts with."""
+    from zizhu.scenarios.credentials.contract import genesis_contract
+
+    return (genesis_contract(),)
+
+
+async def _run(wish: Wish, network: Network, speaker: Terminal, began: float) -> None:
+    """Run the members until told to stop; the exit code is 0 when that was wanted."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    told: list[str] = []
+    supervisor = Supervisor(
+        wish.directory,
+        [place.name for place in network.members],
+        passphrase=read_passphrase_file(wish.directory),
+        restart=wish.restart,
+        watcher=_watcher(told, speaker),
+    )
+    await supervisor.start()
+    try:
+        stopped = asyncio.create_task(stop.wait())
+        ready = asyncio.create_task(_until_ready(wish, network))
+        await asyncio.wait((stopped, ready), return_when=asyncio.FIRST_COMPLETED)
+        if ready.done():
+            ready.result()
+            await _show(wish, network, supervisor, speaker, began)
+            if not wish.once:
+                await _stay(network, supervisor, speaker, stop, told)
+        ready.cancel()
+        stopped.cancel()
+    finally:
+        speaker.err.print(speaker.say("stopping the members …", "正在停止各成员 …"))
+        await supervisor.stop()
+
+
+def _watcher(told: list[str], speaker: Terminal) -> Callable[[str, str, int], None]:
+    def watch(name: str, what: str, pid: int) -> None:
+        if what == "died":
+            told.append(speaker.say(f"{name} (pid {pid}) died; starting it again", f"{name}(进程 {pid})退出,正在重启"))
+
+    return watch
+
+
+async def _until_ready(wish: Wish, network: Network) -> None:
+    """Returns once every member answers, has a block and is linked to all others."""
+    deadline = time.monotonic() + READY_WITHIN_S
+    reason = ""
+    while time.monotonic() < deadline:
+        said = await asyncio.to_thread(statuses, network, timeout_s=1.0)
+        silent = [name for name, status in said.items() if status is None]
+        early = [name for name, status in said.items() if status is not None and cast(int, status.get("height", 0)) < 1]
+        if not silent and not early:
+            return
+        reason = f"no answer from {', '.join(silent)}" if silent else f"no block at {', '.join(early)}"
+        await asyncio.sleep(POLL_S)
+    raise OperatingFault(NOT_READY, seconds=int(READY_WITHIN_S), reason=reason, directory=wish.directory)
+
+
+async def _show(wish: Wish, network: Network, supervisor: Supervisor, speaker: Terminal, began: float) -> None:
+    """Samples, then what a person needs next."""
+    out = speaker.out
+    if wish.samples:
+        await asyncio.to_thread(_register_samples, wish, network, speaker)
+    seconds = time.monotonic() - began
+    out.print()
+    pids: dict[str, object] = {place.name: supervisor.pid(place.name) for place in network.members}
+    out.print(table_of(await asyncio.to_thread(gather_rows, network, pids), speaker))
+    out.print()
+    place = network.members[0]
+    option = "" if wish.directory == DEFAULT_DIRECTORY else f" --dir {wish.directory}"
+    lines = [
+        (speaker.say("ledger", "账本"), network.ledger),
+        (speaker.say("accounts", "账户"), speaker.say("one issuer per member", "每个成员一个签发账户")),
+        (speaker.say("page", "页面"), f"{place.url}/"),
+        (speaker.say("API", "接口"), f"{place.url}/api/v1/openapi.json"),
+        (speaker.say("next", "下一步"), f"zizhu voucher register FILE{option}"),
+    ]
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for label, value in lines:
+        grid.add_row(f"[dim]{label}[/]", value)
+    out.print(grid)
+    out.print()
+    out.print(f"[bold green]{speaker.say(f'ready in {seconds:.1f} s', f'{seconds:.1f} 秒就绪')}[/]")
+    sys.stdout.flush()
+
+
+def _register_samples(wish: Wish, network: Network, speaker: Terminal) -> None:
+    """Register the sample vouchers, prove each and verify it offline; what is printed was checked."""
+    from zizhu.cli.samples import register_and_verify
+
+    register_and_verify(wish.directory, network, speaker)
+
+
+async def _stay(
+    network: Network, supervisor: Supervisor, speaker: Terminal, stop: asyncio.Event, told: list[str]
+) -> None:
+    """A live status line until told to stop; on a pipe, a line for each change of a member."""
+    console = Console(highlight=False)
+    stopping = asyncio.create_task(stop.wait())
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        while not stopping.done():
+            said = await asyncio.to_thread(statuses, network, timeout_s=1.0)
+            while told:
+                console.print(told.pop(0))
+            if console.is_terminal:
+                live.update(_line(network, said, supervisor, speaker), refresh=True)
+            await asyncio.wait((stopping,), timeout=REFRESH_S)
+
+
+def _line(
+    network: Network, said: dict[str, dict[str, object] | None], supervisor: Supervisor, speaker: Terminal
+) -> str:
+    """Heights, leader and who is up, on one line."""
+    up_names = [name for name, status in said.items() if status is not None]
+    known = [status for status in said.values() if status is not None]
+    if not known:
+        return speaker.say("no member answers", "没有成员应答")
+    best = max(known, key=lambda status: cast(int, status["height"]))
+    dots = " ".join(f"[{'green' if place.name in up_names else 'red'}]●[/] {place.name}" for place in network.members)
+    text = speaker.say(
+        f"height {best['height']} · leader {best['leader_name']} · view {best['view']} · Ctrl-C stops",
+        f"高度 {best['height']} · 主节点 {best['leader_name']} · 视图 {best['view']} · Ctrl-C 停止",
+    )
+    return f"{dots}   {text}"
