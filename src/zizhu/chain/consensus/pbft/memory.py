@@ -160,7 +160,11 @@ def recalled(s: State) -> None:
 
 
 def _change_again(s: State) -> None:
-    """The restart fell into a change of view: sign the same VIEW-CHANGE again, or a higher one."""
+    """The restart fell into a change of view: sign the same NEW-VIEW or VIEW-CHANGE again, or a higher one."""
+    written = s.new_view
+    if written is not None and written.view == s.view and written.signature == view_change.UNSIGNED:
+        view_change.sign_new_view(s, written.changes)
+        return
     last = next(
         (
             record
