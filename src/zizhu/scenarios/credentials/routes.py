@@ -230,6 +230,8 @@ _PAGE = (
     Parameter("after", "query", "Go on behind this", "integer"),
     Parameter("limit", "query", "At most so many", "integer"),
 )
+_UPLOAD = (Parameter(DIGEST_HEADER, "header", "The uploader's digest by the type's algorithm, 64 hex digits"),)
+_REGISTER = (Parameter(TYPE_HEADER, "header", f"Type of the voucher, by default {DEFAULT_TYPE}"), *_UPLOAD)
 _BASE = f"{PREFIX}/vouchers"
 _ONE = f"{_BASE}/{{index}}"
 
@@ -274,9 +276,11 @@ def _reads(handlers: VoucherRoutes) -> list[Endpoint]:
 
 def _acts(handlers: VoucherRoutes) -> list[Endpoint]:
     registers = _documents(
-        "Register a file; 200 when it is one of this issuer's vouchers", (), 413, status=201, file=True
+        "Register a file; 200 when it is one of this issuer's vouchers", _REGISTER, 413, status=201, file=True
     )
-    replaces = _documents("Put another file in the place of a voucher's", _INDEX, 403, 404, 409, 413, file=True)
+    replaces = _documents(
+        "Put another file in the place of a voucher's", (*_INDEX, *_UPLOAD), 403, 404, 409, 413, file=True
+    )
     transfers = _documents("Transfer a voucher to another account", _INDEX, 403, 404, 409)
     revokes = _documents("Revoke a voucher", _INDEX, 403, 404, 409)
     verifies = _documents("Whether a file is a voucher, by this member's ledger", (), 413, file=True)
