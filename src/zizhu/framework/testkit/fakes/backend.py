@@ -7,6 +7,7 @@ is counted: a block takes `STEP_MS`, and one that somebody waits for the root in
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from zizhu.chain.contracts.port import ContractEngine
 from zizhu.chain.contracts.script.engine import engine as script
@@ -248,7 +249,7 @@ def _found(
     )
     genesis = build_genesis(suite, founding)
     consents = [
-        sign_genesis(suite, genesis, lambda message, secret=secret: suite.members.sign(secret, message), one.vote_key)
+        sign_genesis(suite, genesis, partial(suite.members.sign, secret), one.vote_key)
         for secret, one in zip(secrets, members, strict=True)
     ]
     return SignedGenesis(genesis, consents)
