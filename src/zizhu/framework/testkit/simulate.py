@@ -2,7 +2,7 @@
 
 import sys, time
 from zizhu.framework.testkit.faults import draw_plan
-from zizhu.framework.testkit.kinds import SmallKind
+from zizhu.framework.testkit.kinds import SmallKind, WholeKind
 from zizhu.framework.testkit.simulator import Simulation
 
 
@@ -13,7 +13,7 @@ def main():
     bad = {}
     for seed in range(first, first + count):
         plan = draw_plan(seed)
-        sim = Simulation(SmallKind(), plan, keep_trace=count == 1)
+        sim = Simulation(WholeKind() if 'whole' in sys.argv else SmallKind(), plan, keep_trace=count == 1)
         try:
             sim.run()
         except Exception as e:
