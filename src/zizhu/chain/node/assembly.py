@@ -310,7 +310,7 @@ def taken_positions(entry: BundleEntry) -> list[int]:
     return [position for position in range(len(entry.taken) * 8) if entry.taken[position // 8] >> (position % 8) & 1]
 
 
-def entries_of(executed: Executed) -> tuple[Entry, ...]:
+def entries_of(executed: Executed | ParsedBlock) -> tuple[Entry, ...]:
     """What names the items of an executed block in a proposal."""
     transactions = iter(executed.transactions)
     entries: list[Entry] = []

@@ -16,6 +16,7 @@ from zizhu.chain.ledger.archive import BlockArchive
 from zizhu.chain.ledger.branches import Executed
 from zizhu.chain.ledger.ledger import Ledger
 from zizhu.chain.ledger.recovery import Rooms, recover
+from zizhu.chain.ledger.validate import ParsedBlock
 from zizhu.chain.model.block import Block
 from zizhu.chain.model.genesis import SignedGenesis
 from zizhu.chain.model.ids import BlockHash, MemberId
@@ -73,6 +74,8 @@ def boot(setup: BootSetup) -> NodeMachine:
     machine = NodeMachine(
         me=setup.me, voters=voters, ledger=ledger, archive=archive, consensus=setup.consensus(setting)
     )
+    if (head := _head_executed(ledger, archive)) is not None:
+        machine.knows_final(head)
     for block, body in recovered.tentative:
         machine.wrote(block, body.header.height)
     return machine
@@ -90,6 +93,16 @@ def _execute_again(ledger: Ledger, blocks: list[tuple[BlockHash, Block]]) -> lis
 
 def _told(executed: Executed) -> EngineExecuted:
     return EngineExecuted(ready_of(executed), executed.block.header, entries_of(executed))
+
+
+def _head_executed(ledger: Ledger, archive: BlockArchive) -> EngineExecuted | None:
+    """The head as the engine is told of an executed block; None at height 0."""
+    block = archive.block(ledger.head.height)
+    if block is None:
+        return None
+    parsed = ledger.parse_block(block, ledger.head.block)
+    assert isinstance(parsed, ParsedBlock), f"the committed head cannot be parsed: {parsed}"
+    return EngineExecuted(_head(ledger, archive), block.header, entries_of(parsed))
 
 
 def _head(ledger: Ledger, archive: BlockArchive) -> Ready:

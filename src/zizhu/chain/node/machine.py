@@ -61,6 +61,8 @@ from zizhu.chain.node.events import (
 
 STATUS_EVERY_MS = 500
 FAIRNESS_EVERY_MS = 500
+FINAL_KEPT = 16
+"""Committed blocks that are told to the engine again if it asks."""
 ENGINE_TIMER = "engine:"
 
 
@@ -83,6 +85,7 @@ class NodeMachine:
         self._gossip = GossipQueue(self.others)
         self._sync = Sync()
         self._written: dict[BlockHash, int] = {}
+        self._final: dict[BlockHash, engine.Executed] = {}
         self._in_flight: dict[BlockHash, tuple[int, int]] = {}
         self._told: tuple[int, int, bool] = (0, -1, False)
         self._pool_changed = False
@@ -108,6 +111,13 @@ class NodeMachine:
     def peer_height(self, peer: MemberId) -> int:
         """The height that a peer last said, 0 if it never did."""
         return self._sync.heights.get(peer, 0)
+
+    def knows_final(self, executed: engine.Executed) -> None:
+        """The newest committed blocks: the tip of a view may be a block that is committed here already, and it is
+        proposed and prepared again like any other."""
+        self._final[executed.ready.block] = executed
+        while len(self._final) > FINAL_KEPT:
+            del self._final[next(iter(self._final))]
 
     def status(self) -> EngineStatus:
         """What the engine says of itself."""
@@ -186,7 +196,10 @@ class NodeMachine:
                 case engine.Build():
                     self._events.append(engine.Built(self._build(effect)))
                 case engine.Execute():
-                    self._assembler.want(self._now, effect)
+                    if (final := self._final.get(effect.block)) is not None:
+                        self._events.append(final)
+                    else:
+                        self._assembler.want(self._now, effect)
                 case engine.Commit():
                     self._commit(effect.certificate)
                 case engine.Drop():
@@ -223,6 +236,7 @@ class NodeMachine:
         """A certified child of the head: adopt it, make it durable, then answer."""
         committed = self.ledger.commit(BlockHash(certificate.block))
         executed = committed.executed
+        self.knows_final(engine.Executed(ready_of(executed), executed.block.header, entries_of(executed)))
         record = encode_commit_record(certificate, executed.outcome, list(executed.receipts))
         self._out.append(Persist((Record("blocks", record),)))
         if batch := committed_batch(self.ledger.ledger_id, committed):
