@@ -45,15 +45,17 @@ def _function(patch: Patch) -> FunctionType:
     return found
 
 
-def _patched_code(patch: Patch) -> FunctionType:
-    """The function as the changed source defines it."""
+def _patched(patches: list[Patch]) -> FunctionType:
+    """One function as the changed source defines it."""
+    patch = patches[0]
     module = importlib.import_module(patch.module)
-    function = _function(patch)
-    body = inspect.getsource(function)
-    assert body.count(patch.old) == 1, f"{patch.module}.{patch.name}: {body.count(patch.old)} times {patch.old!r}"
+    body = changed_body = inspect.getsource(_function(patch))
+    for each in patches:
+        assert body.count(each.old) == 1, f"{each.module}.{each.name}: {body.count(each.old)} times {each.old!r}"
+        changed_body = changed_body.replace(each.old, each.new)
     source = inspect.getsource(module)
     assert source.count(body) == 1, f"{patch.module}.{patch.name} stands there more than once"
-    changed = source.replace(body, body.replace(patch.old, patch.new))
+    changed = source.replace(body, changed_body)
     scratch: dict[str, object] = {"__name__": module.__name__}
     exec(compile(changed, f"<{patch.module} with a bug>", "exec"), scratch)  # noqa: S102  # our own source
     first, *rest = patch.name.split(".")
@@ -69,7 +71,10 @@ def _patched_code(patch: Patch) -> FunctionType:
 @contextmanager
 def planted(bug: Bug) -> Iterator[None]:
     """While open, the product has this bug. Whoever imported the function has it too."""
-    made = [(_function(patch), _patched_code(patch)) for patch in bug.patches]
+    by_function: dict[tuple[str, str], list[Patch]] = {}
+    for patch in bug.patches:
+        by_function.setdefault((patch.module, patch.name), []).append(patch)
+    made = [(_function(patches[0]), _patched(patches)) for patches in by_function.values()]
     kept = [function.__code__ for function, _ in made]
     for function, buggy in made:
         function.__code__ = buggy.__code__
@@ -167,7 +172,7 @@ BUGS: tuple[Bug, ...] = (
         "a certificate may name a signer twice",
         "A-21",
         (Patch("zizhu.chain.consensus.certificate", "verify_certificate",
-               "if any(earlier >= later for earlier, later in zip(signers, signers[1:], strict=False)):", "if False:"),),
+               "if any(earlier >= later for earlier, later in itertools.pairwise(signers)):", "if False:"),),
     ),  # fmt: skip
     Bug(
         "the tip is the highest certificate, whatever its view",

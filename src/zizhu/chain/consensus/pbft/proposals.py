@@ -211,7 +211,7 @@ def proposal_signed(s: State, pending: Pending, signature: bytes) -> None:
     """The leader's prepare is signed: send the proposal that carries it, unless the height was synced meanwhile."""
     if (slot := s.slots.get(pending.height)) is None or slot.proposal is None:
         return
-    vote = votes.vote_signed(s, pending, signature)
+    votes.vote_signed(s, pending, signature)
     unsigned = slot.proposal
     slot.proposal = Proposal(
         unsigned.epoch, unsigned.view, unsigned.header, unsigned.entries, unsigned.outcome, signature
