@@ -64,7 +64,7 @@ class Pending:
 @dataclass
 class State:
     """All of a member's mutable state. `out` collects the effects of the step in hand; `leave` is a view
-    change that a part of it asks for."""
+    change that a part of it asks for; `requests` are (view, monotonic ms) of members that want to leave it."""
 
     setting: Setting
     voters: Electorate
@@ -89,7 +89,7 @@ class State:
     early: dict[MemberId, deque[msgspec.Struct]] = field(default_factory=dict)
     changes: dict[MemberId, ViewChange] = field(default_factory=dict)
     opening: bool = False
-    requests: dict[MemberId, int] = field(default_factory=dict)
+    requests: dict[MemberId, tuple[int, int]] = field(default_factory=dict)
     newest: dict[MemberId, Vote] = field(default_factory=dict)
     newest_change: dict[MemberId, ViewChange] = field(default_factory=dict)
     last_height: dict[MemberId, int] = field(default_factory=dict)
