@@ -153,7 +153,7 @@ class State:
         while (slot := self.slots.get(height + 1)) is not None and slot.proposal is not None:
             assert slot.block is not None
             executed = self.known.get(slot.block)
-            if executed is None:
+            if executed is None or executed.ready.parent != ready.block:
                 break
             height, ready = height + 1, executed.ready
         return ready
