@@ -1,7 +1,7 @@
 """From a genesis, two logs and two stores to a node machine at its head: the same for production and simulator.
 
 Decides the order of recovery: index behind the block log, state behind the index, votes last. Reads through the
-storage ports; writes nothing that the block log cannot redo.
+storage ports; writes nothing that the block log cannot redo, and shortens a vote log that has grown long.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,6 +27,9 @@ from zizhu.chain.storage.port import KeyValueStore, Log
 
 RECENT_CERTIFICATES = 64
 """How far back certificates are read to answer members that ask what they voted."""
+
+VOTES_KEPT = 50_000
+"""A vote log of more records is shortened at the start."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,23 @@ def boot(setup: BootSetup) -> NodeMachine:
         disk_was_used=ledger.head.height > 0 or bool(recovered.tentative),
         seed=setup.seed,
     )
-    machine = NodeMachine(
-        me=setup.me, voters=voters, ledger=ledger, archive=archive, consensus=setup.consensus(setting)
-    )
+    consensus = setup.consensus(setting)
+    _forget_old_votes(setup.vote_log, len(votes), consensus)
+    machine = NodeMachine(me=setup.me, voters=voters, ledger=ledger, archive=archive, consensus=consensus)
     for block, body in recovered.tentative:
         machine.blocks.written[block] = body.header.height
     return machine
+
+
+def _forget_old_votes(log: Log, count: int, consensus: ConsensusEngine) -> None:
+    """Write what still matters at the end of a long vote log, durably, and let go of what stands before it."""
+    if count < VOTES_KEPT:
+        return
+    remembered = consensus.remembered()
+    if remembered:
+        positions = log.append(remembered)
+        log.sync()
+        log.forget_before(positions[0])
 
 
 def _execute_again(ledger: Ledger, blocks: list[tuple[BlockHash, Block]]) -> list[Executed]:
