@@ -1,12 +1,16 @@
 """What a transport does with callers and peers that do not behave, over real sockets on both event loops."""
 
 import asyncio
+import datetime as dt
 import ssl
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from zizhu.chain.model import limits
 from zizhu.chain.model.errors import AskedWrongly
@@ -87,6 +91,44 @@ def test_a_member_at_another_members_address_is_refused(nodes: list[Node], run: 
         await dialler.seen.until(lambda: dialler.seen.refused_for("network.unknown_member"))
         assert not dialler.link(meant).up
         await close([dialler, met])
+
+    run(story())
+
+
+def test_a_certificate_that_a_member_issued_is_a_strangers(nodes: list[Node], run: Run, tmp_path: Path) -> None:
+    """A member's certificate may sign others in the eyes of TLS; the pin decides, so a key that a member vouches
+    for is still nobody's."""
+    issuer, member = nodes[0], nodes[1]
+    issuer_key = load_pem_private_key(Path(issuer.credentials.key_path).read_bytes(), PASSWORD)
+    assert isinstance(issuer_key, Ed25519PrivateKey)
+    issuer_name = x509.load_pem_x509_certificate(issuer.certificate).subject
+    key = Ed25519PrivateKey.generate()
+    leaf = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a stranger")]))
+        .issuer_name(issuer_name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
+        .not_valid_after(dt.datetime(2040, 1, 1, tzinfo=dt.UTC))
+        .sign(issuer_key, None)
+    )
+    pem = leaf.public_bytes(Encoding.PEM) + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "leaf.pem").write_bytes(pem)
+
+    async def story() -> None:
+        await member.start(nodes[:2], tcp())
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.load_verify_locations(cadata=member.certificate.decode())
+        context.load_cert_chain(tmp_path / "leaf.pem")
+        reader, writer = await asyncio.open_connection("127.0.0.1", member.port, ssl=context, server_hostname="")
+        await member.seen.until(lambda: member.seen.refused_for("network.unknown_member"))
+        async with asyncio.timeout(DEADLINE_S):
+            assert await _drained(reader) == b""
+        assert not member.seen.changes
+        writer.close()
+        await close([member])
 
     run(story())
 

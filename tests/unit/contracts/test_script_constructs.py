@@ -347,7 +347,8 @@ BODIES: list[tuple[str, Value]] = [
     ("if 0:\n    return 1\nelse:\n    return 4", 4),
     ("if 0:\n    return 1", None),
     (
-        "s = 0\nfor i in range(10):\n    if i == 2:\n        continue\n    if i == 5:\n        break\n    s += i\nreturn s",
+        "s = 0\nfor i in range(10):\n    if i == 2:\n        continue\n"
+        "    if i == 5:\n        break\n    s += i\nreturn s",
         8,
     ),
     ("s = ''\nfor c in 'abc':\n    s = c + s\nreturn s", "cba"),
@@ -363,7 +364,8 @@ BODIES: list[tuple[str, Value]] = [
     ("x = 5\ny = [x for x in [1]]\nreturn x", 5),
     ("x = [1]\nreturn [x for x in x]", [1]),
     (
-        "x = 0\nwhile True:\n    x += 1\n    for i in range(3):\n        break\n    if x < 3:\n        continue\n    return x",
+        "x = 0\nwhile True:\n    x += 1\n"
+        "    for i in range(3):\n        break\n    if x < 3:\n        continue\n    return x",
         3,
     ),
 ]
@@ -417,9 +419,12 @@ def test_assert_and_fail_end_the_call_with_codes_only_in_the_code() -> None:
 
 def test_method_must_be_public() -> None:
     """Private functions and unknown names cannot be called; the list of methods has the public ones in order."""
-    source = b"@view\ndef b():\n    return 1\ndef hidden():\n    pass\n@public\ndef a():\n    pass\ndef init(x):\n    put('x', x)\n"
+    source = (
+        b"@view\ndef b():\n    return 1\ndef hidden():\n    pass\n"
+        b"@public\ndef a():\n    pass\ndef init(x):\n    put('x', x)\n"
+    )
     program = engine.load(source)
-    assert (program.methods, program.views) == (("b", "a"), ("b",))
+    assert (program.methods, program.views) == (("b", "a", "init"), ("b",))
     host = MemoryHost()
     assert [host.call(program, name).code for name in ("hidden", "x", "__class__", "b")] == [
         "contract.method",
@@ -430,13 +435,13 @@ def test_method_must_be_public() -> None:
 
 
 def test_init_runs_once_at_deployment_by_its_name() -> None:
-    """`init` is callable by the ledger, and a contract without one takes an init without arguments."""
+    """`init` is one of the methods when there is one, for the ledger to call; without one there is none."""
     host = MemoryHost()
     assert host.call(engine.load(b"def init(x):\n    put('x', x)\n"), "init", 5).code == ""
     assert host.state == {b"x": b"\x05"}
     empty = engine.load(b"@public\ndef f():\n    pass\n")
-    assert host.call(empty, "init").code == ""
-    assert host.call(empty, "init", 1).code == "contract.arguments"
+    assert empty.methods == ("f",)
+    assert host.call(empty, "init").code == "contract.method"
 
 
 @pytest.mark.parametrize(

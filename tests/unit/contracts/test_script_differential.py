@@ -97,6 +97,7 @@ def lists(depth: int) -> st.SearchStrategy[str]:
 
 
 def indented(lines: list[str]) -> list[str]:
+    """Lines one block deeper."""
     return [f"    {line}" for line in lines]
 
 
@@ -129,7 +130,9 @@ def blocks(depth: int) -> st.SearchStrategy[list[str]]:
     )  # fmt: skip
     leave = st.sampled_from(["break", "continue", "pass"])
     loop = st.builds(
-        lambda name, count, body, test, end: [f"for {name} in range({count}):", *body, f"    if {test}:", f"        {end}"],
+        lambda name, count, body, test, end: [
+            f"for {name} in range({count}):", *body, f"    if {test}:", f"        {end}"
+        ],
         INT_NAMES, st.integers(0, 3), inner, bools(1), leave,
     )  # fmt: skip
     walk = st.builds(lambda source, body: [f"for i in {source}[:3]:", *body], LIST_NAMES, inner)

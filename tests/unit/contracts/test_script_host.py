@@ -19,8 +19,8 @@ def run(host: MemoryHost, body: str, *, steps_max: int = 1_000_000, kind: str = 
 
 @pytest.mark.row("D-6")
 def test_host_functions_are_exactly_these() -> None:
-    """Given the host API; Then an allow-list test: every function's inputs are (state at h, tx, block header);
-    clock, random, env, network absent."""
+    """Every host function is a function of (state at h, transaction, block header): an allow-list says so; clock,
+    dice, environment and network are absent."""
     assert [(builtin.name, builtin.parameters) for builtin in HOST] == [
         ("get", ("key", "default")),
         ("put", ("key", "value")),
@@ -75,7 +75,8 @@ def test_facts_of_the_call() -> None:
 def test_state_holds_values_under_keys_of_text_or_bytes() -> None:
     """A key is bytes, text means its UTF-8; any value can be kept; absence is None or the default."""
     host = MemoryHost()
-    body = "put('链', {'a': [1, None]})\nput(b'b', 2)\ndelete('c')\nx = [get('链'.encode()), get('b'), get('c'), get('c', 5)]"
+    body = "put('链', {'a': [1, None]})\nput(b'b', 2)\ndelete('c')\n"
+    body += "x = [get('链'.encode()), get('b'), get('c'), get('c', 5)]"
     assert run(host, body + "\ndelete(b'b')\nreturn x").value == [{"a": [1, None]}, 2, None, 5]
     assert host.state == {"链".encode(): encode_value({"a": [1, None]})}
 
@@ -90,7 +91,7 @@ def test_scan_is_ascending_bounded_and_continues() -> None:
 
 @pytest.mark.row("D-8")
 def test_what_the_host_returns_are_copies() -> None:
-    """Given host functions returning memory; Then values are copies (mutate after return, re-read)."""
+    """What a host function returns is a copy: changing it changes nothing that is read again."""
     host = MemoryHost(state={b"k": encode_value([1])})
     assert run(host, "a = get('k')\na.append(2)\nb = scan('k')[0][1]\nb.append(3)\nreturn [a, b, get('k')]").value == [
         [1, 2],
@@ -131,7 +132,7 @@ CALLS = {
 @pytest.mark.row("E-2")
 @pytest.mark.parametrize("name", CALLS)
 def test_refusal_of_each_host_function_is_charged(name: str) -> None:
-    """Given contract that makes each host function raise; Then gas charged, tx failed, node alive."""
+    """A host function that raises costs its steps, fails its transaction, and leaves the member alive."""
     host = MemoryHost(refuse={name: "host.refused"})
     result = run(host, f"x = [1, 2, 3]\n{CALLS[name]}\nput('never', 1)")
     assert (result.code, result.value, host.calls) == ("host.refused", None, [name])

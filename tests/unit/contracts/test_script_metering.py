@@ -53,8 +53,8 @@ def outcome(steps_max: int) -> tuple[CallResult, list[tuple[str, bytes]], dict[b
 
 @pytest.mark.row("D-3")
 def test_out_of_steps_at_every_budget_gives_equal_outcomes() -> None:
-    """Given tx that run out of gas at every possible step; Then gas, receipt, events equal on all nodes and
-    engines. Here two engines: a program loaded once, and one loaded for this call."""
+    """A transaction that runs out of steps at any possible step has equal steps, receipt and events on all members.
+    Here two members: one that keeps its program, one that loads it for this call."""
     full, events, state = outcome(1_000_000)
     assert full.code == "" and len(events) == 2 and sorted(state) == [b"log", b"total"]
     program = engine.load(EVERYTHING)
@@ -135,7 +135,6 @@ ATTACKS: list[tuple[str, str]] = [
 ]
 
 
-@pytest.mark.row("E-1")
 @pytest.mark.parametrize(("body", "code"), ATTACKS)
 def test_resource_attacks_end_soon(body: str, code: str) -> None:
     """Every attack is stopped by a code of its own, before it makes what it asks for: 1,500,000 steps and 64 MiB
@@ -180,8 +179,8 @@ class Sounding(MemoryHost):
 
 @pytest.mark.row("E-3")
 def test_recursion_stops_at_its_own_depth_before_pythons() -> None:
-    """Given calls A->B->A...; Then stops at depth D with gas charged; RecursionError/MemoryError can not reach
-    the consensus process. The contract nests its calls in the deepest expressions and blocks allowed."""
+    """Recursion within a contract ends at the stated depth with its steps charged; RecursionError and MemoryError
+    never reach the consensus process. The contract nests its calls in the deepest expressions allowed."""
     result = MemoryHost().call(engine.load(deepest()), "f", 0)
     assert result.code == "contract.depth"
     assert result.steps > prices.CALL_DEPTH_MAX * prices.CALL_FUNCTION

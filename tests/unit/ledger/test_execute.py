@@ -1,6 +1,7 @@
 """Executing transactions: receipts, charges, and what a failure leaves behind."""
 
 from collections.abc import Callable
+from typing import cast
 
 import msgspec
 import pytest
@@ -85,27 +86,58 @@ def test_whatever_a_contract_does_to_the_host_is_charged_and_fails(
     assert receipt.steps >= TRANSACTION_STEPS
 
 
-@pytest.mark.parametrize("method", ["get", "put", "delete", "scan", "emit", "verify", "hash"])
-@pytest.mark.row("E-2")
-def test_a_host_function_that_raises_costs_what_was_used(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """E-2: given a contract that makes each host function raise: gas charged, tx failed, node alive."""
+class _RefusingHost:
+    """A host of which one function refuses whatever it is given."""
 
-    def refusing(*_: object) -> None:
+    def __init__(self, host: Host, method: str) -> None:
+        self._host = host
+        self._method = method
+
+    def __getattr__(self, name: str) -> object:
+        return self._refuse if name == self._method else getattr(self._host, name)
+
+    def _refuse(self, *_: object) -> None:
         raise HostRefusal("contract.refused")
 
-    arguments: dict[str, list[Value]] = {
-        "get": [b"k"],
-        "put": [b"k", b"v"],
-        "delete": [b"k"],
-        "scan": [b"", None, 1],
-        "emit": ["e", b""],
-        "verify": [1, b"", b"", b""],
-        "hash": ["sm3", b""],
-    }
-    chain = Chain()
-    monkeypatch.setattr(ContractHost, method, refusing)
-    (receipt,) = chain.commit(chain.call(ALICE, 1, method, *arguments[method])).executed.receipts
-    monkeypatch.undo()
+
+class _RefusingEngine:
+    """The native engine on such a host."""
+
+    name = native.NAME
+    methods: tuple[str, ...] = native.METHODS
+
+    def __init__(self, method: str) -> None:
+        self._method = method
+
+    def check(self, source: bytes) -> list[Problem]:
+        return native.engine.check(source)
+
+    def load(self, source: bytes) -> Program:
+        return self
+
+    def call(self, method: str, arguments: list[Value], host: Host, *, steps_max: int) -> CallResult:
+        refusing = cast("Host", _RefusingHost(host, self._method)) if host.height else host
+        return native.NativeProgram().call(method, arguments, refusing, steps_max=steps_max)
+
+
+HOST_CALLS: dict[str, list[Value]] = {
+    "get": [b"k"],
+    "put": [b"k", b"v"],
+    "delete": [b"k"],
+    "scan": [b"", None, 1],
+    "emit": ["e", b""],
+    "verify": [1, b"", b"", b""],
+    "hash": ["sm3", b""],
+}
+
+
+@pytest.mark.parametrize("method", list(HOST_CALLS))
+@pytest.mark.row("E-2")
+def test_a_host_function_that_raises_costs_what_was_used(method: str) -> None:
+    """E-2: given a contract that makes each host function raise: gas charged, tx failed, node alive."""
+    engines = {native.NAME: _RefusingEngine(method)}
+    chain = Chain(Ledger(genesis(), suite=suite, suites=SUITES, engines=engines))
+    (receipt,) = chain.commit(chain.call(ALICE, 1, method, *HOST_CALLS[method])).executed.receipts
     assert (receipt.status, receipt.code) == (1, "contract.refused")
     assert receipt.steps >= TRANSACTION_STEPS + native.CALL_STEPS + native.HOST_STEPS
     assert chain.commit(chain.call(ALICE, 2, "echo", 1)).executed.receipts[0].status == 0

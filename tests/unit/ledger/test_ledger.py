@@ -168,16 +168,10 @@ def test_moving_a_boundary_changes_the_hash(entries: list[tuple[bytes, bytes]]) 
     """D-7: given any list of byte strings; when boundaries are moved, items merged, split, reordered; then hash
     differs; all hashing via one domain-separated, length-prefixed encoder."""
     original: dict[bytes, bytes | None] = dict(entries)
-    hashes = {running_after(suite, bytes(32), original)}
     variants: list[dict[bytes, bytes | None]] = [original]
     key, value = entries[0]
-    for other in (
-        (key + value[:1], value[1:]),
-        (key[:-1], key[-1:] + value),
-        (key, value + b"\x00"),
-        (key + value, b""),
-    ):
-        variants.append({**dict(entries[1:]), other[0]: other[1]})
+    moved = [(key + value[:1], value[1:]), (key[:-1], key[-1:] + value), (key, value + b"\x00"), (key + value, b"")]
+    variants += [{**dict(entries[1:]), name: content} for name, content in moved]
     variants.append({**original, key: None})
     distinct = [variant for at, variant in enumerate(variants) if variant not in variants[:at]]
     hashes = {running_after(suite, bytes(32), variant) for variant in distinct}

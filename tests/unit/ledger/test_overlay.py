@@ -106,6 +106,33 @@ def test_the_order_holds_for_many_keys(added: list[int], removed: list[int]) -> 
         assert state.scan(b"", None, 10_000) == sorted(model.items())
 
 
+class CountingOverlay(Overlay):
+    """Counts how many keys a scan looks at."""
+
+    looked_at = 0
+
+    def get(self, key: bytes) -> bytes | None:
+        """Counts."""
+        self.looked_at += 1
+        return super().get(key)
+
+
+def test_deleted_keys_are_walked_over_once() -> None:
+    """Ten thousand deleted keys do not make each of a hundred scans look at ten thousand keys, writes in between
+    or not: what a scan costs goes with what it returns."""
+    keys = [number.to_bytes(4, "big") for number in range(10_000)]
+    overlay = CountingOverlay(State(dict.fromkeys(keys, b"v")))
+    for key in keys[:-1]:
+        overlay.delete(key)
+    for turn in range(100):
+        assert overlay.scan(b"", None, 5)[-1][0] == keys[-1]
+        overlay.begin()
+        overlay.put(keys[turn * 7 + 5], b"again")
+        assert overlay.scan(b"", None, 1) == [(keys[turn * 7 + 5], b"again")]
+        overlay.undo()
+    assert overlay.looked_at < 10_000 + 100 * 20
+
+
 def test_pages_of_a_scan_join_without_gap_or_overlap() -> None:
     """Reading on behind the last key of a page gives the whole."""
     state = State({bytes([1, number]): b"v" for number in range(256)} | {b"\x02": b"other"})

@@ -105,15 +105,17 @@ def test_a_full_pool_says_busy_by_count_and_by_bytes() -> None:
 def test_over_half_full_nobody_holds_more_than_a_share() -> None:
     """One sender cannot fill the pool; another still finds room."""
     waiting = Waiting(count_max=10)
+    for nonce in range(1, 11):
+        waiting.add(0, nonce)
     with pytest.raises(Busy):
-        for nonce in range(1, 12):
-            waiting.add(0, nonce)
+        waiting.add(0, 11)
     assert waiting.pool.waiting == 10
     shared = Waiting(count_max=10)
     shared.add(1, 1)
+    for nonce in range(1, 6):
+        shared.add(0, nonce)
     with pytest.raises(Busy):
-        for nonce in range(1, 12):
-            shared.add(0, nonce)
+        shared.add(0, 6)
     assert shared.pool.waiting == 6
     shared.add(2, 1)
 
@@ -165,6 +167,18 @@ def test_a_bundle_of_which_some_are_used_waits_for_the_rest() -> None:
     assert [one.fields.nonce for one in new] == [3, 4]
 
 
+def test_a_bundle_that_is_nearly_used_up_is_refused() -> None:
+    """A bundle costs every member a hash a leaf: with less than a quarter left it is to be signed anew."""
+    waiting = Waiting()
+    waiting.pool.add(waiting.bundle(0, range(1, 10)), 0)
+    nearly, enough = waiting.bundle(0, range(1, 12)), waiting.bundle(0, range(1, 13))
+    with pytest.raises(AskedWrongly) as refused:
+        waiting.pool.add(nearly, 0)
+    assert refused.value.code.code == "pool.bundle_stale"
+    assert len(waiting.pool.add(enough, 0)) == 3
+    assert waiting.pool.waiting == 12
+
+
 def test_expired_and_too_old_get_their_final_answers() -> None:
     """Past its height a transaction is `pool.expired`; below the nonce map it is `pool.nonce_too_old`."""
     waiting = Waiting()
@@ -177,6 +191,16 @@ def test_expired_and_too_old_get_their_final_answers() -> None:
     (gone,) = waiting.pool.expire(8, 1)
     assert gone.transaction is old and gone.answer.code.code == "pool.nonce_too_old"
     assert waiting.pool.has(kept.id) and waiting.pool.waiting == 1
+
+
+def test_what_is_both_expired_and_used_is_answered_once() -> None:
+    """A transaction leaves once, with one answer; heights that nobody waits for are forgotten."""
+    waiting = Waiting()
+    waiting.add(0, 1, valid_until_height=3)
+    waiting.records[ACCOUNTS[0].id] = NEW_ACCOUNT.using(2000)
+    waiting.pool.committed([waiting.make(0, 2000).transactions[0]], 1)
+    assert [gone.answer.code.code for gone in waiting.pool.expire(3, 1)] == ["pool.expired"]
+    assert waiting.pool.expire(10_000, 1) == [] and waiting.pool.waiting == 0
 
 
 def test_the_oldest_is_the_oldest_that_still_waits() -> None:

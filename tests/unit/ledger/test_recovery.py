@@ -10,7 +10,7 @@ from zizhu.chain.ledger.records import encode_block_record, encode_commit_record
 from zizhu.chain.ledger.recovery import STATE_PREFIX, state_batch
 from zizhu.chain.model.epoch import Parameters
 from zizhu.chain.storage.port import Change, Delete, Put
-from zizhu.framework.testkit.fakes.archive import StoredLedger, counterfeit_certificate, open_ledger
+from zizhu.framework.testkit.fakes.archive import Between, StoredLedger, counterfeit_certificate, open_ledger
 from zizhu.framework.testkit.fakes.disk import Choose, FakeDisk
 from zizhu.framework.testkit.fakes.ledger import ACCOUNTS, Chain, genesis
 
@@ -35,6 +35,12 @@ def build(stored: StoredLedger) -> Executed:
         chain.call(BOB, height, "fail", "native.no"),
         chain.call(BOB, 2000 + height, "delete", b"%d" % ((height + 2) % 4)),
     )
+
+
+def write(stored: StoredLedger, executed: Executed, between: Between) -> None:
+    """A block from before its prepare to behind its commit."""
+    stored.write_block(executed, between)
+    stored.commit(executed, between)
 
 
 def grow(stored: StoredLedger, height: int) -> None:
@@ -115,8 +121,7 @@ def test_a_crash_between_any_two_writes_loses_nothing(place: str, survives: str,
 
     executed = build(stored)
     with pytest.raises(Crash):
-        stored.write_block(executed, crash)
-        stored.commit(executed, crash)
+        write(stored, executed, crash)
     disk.crash(SURVIVORS[survives])
     again = open_ledger(disk, GENESIS)
     if place in ("commit synced", "commit indexed", "state written"):
@@ -145,21 +150,30 @@ def test_tentative_blocks_can_be_executed_again_after_a_restart() -> None:
     same(again, reference(3))
 
 
-@pytest.mark.parametrize(
-    ("spoil", "word"),
-    [
-        (lambda stored: [Delete(MARKER)], "no marker"),
-        (lambda stored: [Put(MARKER, b"junk")], "unreadable"),
-        (lambda stored: state_batch(bytes(32), {}, height=3, running=bytes(32)), "another ledger"),
-        (lambda stored: state_batch(stored.ledger.ledger_id, {}, height=3, running=bytes(32)), "not that of height"),
-        (lambda stored: state_batch(stored.ledger.ledger_id, {}, height=5, running=stored.ledger.head.outcome.running), "not that of height"),
-        (lambda stored: state_batch(stored.ledger.ledger_id, {}, height=99, running=bytes(32)), "ends at"),
-        (lambda stored: [Put(STATE_PREFIX + b"d", b"added")], "root"),
-        (lambda stored: [Delete(stored.store.scan(STATE_PREFIX, limit=1)[0][0])], "root"),
-        (lambda stored: [Put(stored.store.scan(STATE_PREFIX, limit=1)[0][0], b"altered")], "root"),
-    ],
-    ids=["missing", "junk", "other ledger", "wrong", "not a root", "ahead", "added", "removed", "altered"],
-)  # fmt: skip
+def marked(stored: StoredLedger, height: int, running: bytes = bytes(32)) -> list[Change]:
+    """The marker of a height, and nothing else."""
+    return state_batch(stored.ledger.ledger_id, {}, height=height, running=running)
+
+
+def first_key(stored: StoredLedger) -> bytes:
+    """A key of the stored state."""
+    return stored.store.scan(STATE_PREFIX, limit=1)[0][0]
+
+
+SPOILS: list[tuple[str, Spoil, str]] = [
+    ("missing", lambda stored: [Delete(MARKER)], "no marker"),
+    ("junk", lambda stored: [Put(MARKER, b"junk")], "unreadable"),
+    ("foreign", lambda stored: state_batch(bytes(32), {}, height=3, running=bytes(32)), "another ledger"),
+    ("wrong", lambda stored: marked(stored, 3), "not that of height"),
+    ("no root", lambda stored: marked(stored, 5, stored.ledger.head.outcome.running), "not that of height"),
+    ("ahead", lambda stored: marked(stored, 99), "ends at"),
+    ("added", lambda stored: [Put(STATE_PREFIX + b"d", b"added")], "root"),
+    ("removed", lambda stored: [Delete(first_key(stored))], "root"),
+    ("altered", lambda stored: [Put(first_key(stored), b"altered")], "root"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "word"), [case[1:] for case in SPOILS], ids=[case[0] for case in SPOILS])
 def test_a_state_that_cannot_be_believed_is_made_anew(spoil: Spoil, word: str) -> None:
     """Missing, ahead, wrong or altered: the chain is replayed, and the reason is reported."""
     disk = FakeDisk()

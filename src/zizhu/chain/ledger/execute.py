@@ -43,7 +43,8 @@ SOURCE_STEPS_PER_BYTE = 5
 PROGRAMS_MAX = 256
 """Compiled contracts kept in memory."""
 INIT = "init"
-"""The method that runs once, when a contract is installed; it cannot be invoked."""
+"""The method that runs once, when a contract is installed, whether the source has one or not (the engine then
+takes no arguments); it cannot be invoked."""
 
 OUT_OF_STEPS = "contract.out_of_steps"
 UNKNOWN_CONTRACT = "contract.unknown"
@@ -161,10 +162,6 @@ class Executor:
         overlay.put(name_key(package.name), bytes(new.contract))
         if overlay.get(source_key(digest)) is None:
             overlay.put(source_key(digest), package.source)
-        if INIT not in program.methods:
-            if arguments:
-                raise Failure(BAD_ARGUMENTS, budget.spent, "the contract has no init that takes arguments")
-            return Done(None, budget.spent, [])
         host = ContractHost(setting, caller, new.contract, reader=overlay, writer=overlay)
         return _called(program, INIT, arguments, host, budget)
 
@@ -177,7 +174,7 @@ class Executor:
         if program is None:
             return CallResult(UNKNOWN_CONTRACT, 0, None, "no contract has this id")
         if invoke.method == INIT or invoke.method not in program.methods:
-            return CallResult(UNKNOWN_METHOD, 0, None, f"its methods are {', '.join(_callable(program))}")
+            return CallResult(UNKNOWN_METHOD, 0, None, f"its methods are {', '.join(program.methods)}")
         try:
             arguments = _arguments(invoke.arguments, budget)
         except Failure as failure:
@@ -219,10 +216,6 @@ class _Budget:
 def unpriced(steps_max: int) -> _Budget:
     """A budget of which nothing is spent: for the genesis."""
     return _Budget(0, steps_max)
-
-
-def _callable(program: Program) -> list[str]:
-    return [method for method in program.methods if method != INIT]
 
 
 def _arguments(encoded: bytes, budget: _Budget) -> list[Value]:

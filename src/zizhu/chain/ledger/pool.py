@@ -10,10 +10,10 @@ goes to the end. So nobody's quantity delays anybody else's first.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 
 from zizhu.chain.ledger.keys import AccountRecord, NonceUse
-from zizhu.chain.ledger.transactions import Parsed, ParsedSubmission
+from zizhu.chain.ledger.transactions import LEAVES_PER_TRANSACTION, Parsed, ParsedSubmission
 from zizhu.chain.model import limits
 from zizhu.chain.model.errors import AskedWrongly, Busy, ErrorCode
 from zizhu.chain.model.ids import AccountId, TransactionId
@@ -56,6 +56,13 @@ NONCE_WAITING = ErrorCode(
     "wait for its receipt; of two transactions with one nonce only one can be executed",
     "账户 {account} 序号为 {nonce} 的另一笔交易正在等待",
     "请等待其回执;同一序号只能执行一笔交易",
+)
+BUNDLE_STALE = ErrorCode(
+    "pool.bundle_stale",
+    "of {count} transactions of the bundle only {fresh} are left to execute",
+    "sign those that are left in a new bundle; a transaction keeps its id under another signature",
+    "交易包的 {count} 笔交易中仅剩 {fresh} 笔可执行",
+    "请将剩余交易重新打包签名;更换签名不会改变交易标识",
 )
 EXPIRED = ErrorCode(
     "pool.expired",
@@ -131,7 +138,9 @@ class Pool:
         self._by_id: dict[TransactionId, tuple[_Entry, Parsed]] = {}
         self._senders: dict[AccountId, _Queue] = {}
         """In the order in which the first of each became first."""
-        self._expiry: list[tuple[int, int, TransactionId]] = []
+        self._expiry: dict[int, dict[TransactionId, None]] = {}
+        """By the last height at which they are valid."""
+        self._expiry_heights: list[int] = []
         self._touched: dict[AccountId, None] = {}
         self._next = 0
         self._bytes = 0
@@ -163,8 +172,10 @@ class Pool:
     def add(self, parsed: ParsedSubmission, now_ms: int) -> tuple[Parsed, ...]:
         """Takes in a *verified* submission; returns its transactions that are new here (none: all known).
 
-        A transaction known under another witness stays under the first. Raises Busy (`pool.busy`) and
-        AskedWrongly (`pool.nonce_*`); then nothing of it was taken in.
+        A transaction known under another witness stays under the first.
+        Of a bundle at least a quarter must be new: each leaf costs every member a hash in each block it stands in.
+        Raises Busy (`pool.busy`) and
+        AskedWrongly (`pool.nonce_*`, `pool.bundle_stale`); then nothing of it was taken in.
         """
         fresh = tuple(one for one in parsed.transactions if one.id not in self._by_id)
         if not fresh:
@@ -174,6 +185,8 @@ class Pool:
         free = self._free(fresh, sender, queue)
         if not free:
             return ()
+        if len(free) * LEAVES_PER_TRANSACTION < len(parsed.leaf_ids):
+            raise AskedWrongly(BUNDLE_STALE, count=len(parsed.leaf_ids), fresh=len(free))
         self._check_room(parsed, len(free), sender, queue)
         self._next += 1
         entry = _Entry(parsed, self._next, now_ms, len(free))
@@ -187,7 +200,7 @@ class Pool:
             self._by_id[one.id] = (entry, one)
             queue.nonces[nonce] = one.id
             heappush(queue.heap, nonce)
-            heappush(self._expiry, (one.fields.valid_until_height, self._next, one.id))
+            self._expire_after(one.fields.valid_until_height, one.id)
         return free
 
     def take(self, limit: int) -> Iterator[ParsedSubmission]:
@@ -221,6 +234,10 @@ class Pool:
             sender = one.sender
             queue = self._senders[sender]
             del queue.nonces[one.fields.nonce]
+            expiring = self._expiry[one.fields.valid_until_height]
+            del expiring[id_]
+            if not expiring:
+                del self._expiry[one.fields.valid_until_height]
             entry.left -= 1
             if entry.left:
                 continue
@@ -281,21 +298,29 @@ class Pool:
     def expire(self, height: int, now_ms: int) -> list[Removed]:
         """After block `height` was committed: removes what can never be executed, with its final answer."""
         gone: list[Removed] = []
-        while self._expiry and self._expiry[0][0] <= height:
-            valid_until, number, id_ = heappop(self._expiry)
-            held = self._by_id.get(id_)
-            if held is not None and held[0].number == number:
-                gone.append(Removed(held[1], AskedWrongly(EXPIRED, height=valid_until, next_height=height + 1)))
+        while self._expiry_heights and self._expiry_heights[0] <= height:
+            valid_until = heappop(self._expiry_heights)
+            for id_ in self._expiry.get(valid_until, {}):
+                one = self._by_id[id_][1]
+                gone.append(Removed(one, AskedWrongly(EXPIRED, height=valid_until, next_height=height + 1)))
+        self.remove([removed.transaction.id for removed in gone], now_ms)
+        unusable: list[Removed] = []
         for sender in self._touched:
             queue = self._senders.get(sender)
-            if queue is not None and queue.nonces:
-                gone.extend(self._overhauled(sender, queue))
+            if queue is not None:
+                unusable += self._overhauled(sender, queue)
         self._touched = {}
-        if len(self._expiry) > 2 * len(self._by_id) + 1024:
-            self._expiry = [item for item in self._expiry if item[2] in self._by_id]
-            heapify(self._expiry)
-        self.remove([removed.transaction.id for removed in gone], now_ms)
-        return gone
+        self.remove([removed.transaction.id for removed in unusable], now_ms)
+        if len(self._expiry_heights) > 2 * len(self._expiry) + 1024:
+            self._expiry_heights = sorted(self._expiry)
+        return gone + unusable
+
+    def _expire_after(self, height: int, id_: TransactionId) -> None:
+        expiring = self._expiry.get(height)
+        if expiring is None:
+            expiring = self._expiry[height] = {}
+            heappush(self._expiry_heights, height)
+        expiring[id_] = None
 
     def _overhauled(self, sender: AccountId, queue: _Queue) -> list[Removed]:
         """What of a sender's can no longer be executed because of its other transactions."""
@@ -316,7 +341,7 @@ class Pool:
         record = self._nonces(sender)
         free: list[Parsed] = []
         wrong: AskedWrongly | None = None
-        lowest = min(one.fields.nonce for one in fresh)
+        lowest = fresh[0].fields.nonce if len(fresh) == 1 else min(one.fields.nonce for one in fresh)
         if queue is not None:
             lowest = min(lowest, queue.lowest())
         for one in fresh:

@@ -12,50 +12,167 @@ from zizhu.chain.crypto.merkle import merkle_root
 from zizhu.chain.crypto.port import Suite
 from zizhu.chain.ledger.keys import NonceUse, account_key, account_record
 from zizhu.chain.ledger.state import StateReader
-from zizhu.chain.ledger.transactions import Parsed, ParsedSubmission
+from zizhu.chain.ledger.transactions import Parsed, ParsedSubmission, leaves_max
 from zizhu.chain.model.block import Block, BlockHeader, block_codec
 from zizhu.chain.model.epoch import Parameters
 from zizhu.chain.model.errors import ErrorCode, ZizhuError
 from zizhu.chain.model.ids import BlockHash, LedgerId, MemberId, OutcomeHash
 from zizhu.chain.model.transaction import Bundle
 
-_FIX = "do not vote for it; the member that proposed it is faulty"
-_FIX_ZH = "请勿对其投票;提议该区块的成员有误"
-
-
-def _rule(name: str, cause: str, cause_zh: str) -> ErrorCode:
-    return ErrorCode(f"block.{name}", cause, _FIX, cause_zh, _FIX_ZH)
-
-
-HASH = _rule("hash", "the header does not hash to {block}", "区块头的哈希不是 {block}")
-LEDGER = _rule("ledger", "it is of ledger {found}, not {wanted}", "区块属于账本 {found},而非 {wanted}")
-EPOCH = _rule("epoch", "it is of epoch {found}, not {wanted}", "区块属于纪元 {found},而非 {wanted}")
-EPOCH_RECORD = _rule(
-    "epoch_record", "it names epoch record {found}, not {wanted}", "区块引用的纪元记录是 {found},而非 {wanted}"
+HASH = ErrorCode(
+    "block.hash",
+    "the header does not hash to {block}",
+    "do not vote for it; the member that proposed it is faulty",
+    "区块头的哈希不是 {block}",
+    "请勿对其投票;提议该区块的成员有误",
 )
-HEIGHT = _rule("height", "its height is {found}, its parent's plus one is {wanted}", "高度为 {found},应为 {wanted}")
-PARENT = _rule("parent", "its parent {found} is not {wanted}", "父区块为 {found},应为 {wanted}")
-PARENT_OUTCOME = _rule(
-    "parent_outcome", "it names parent outcome {found}, not {wanted}", "引用的父区块结果为 {found},应为 {wanted}"
+LEDGER = ErrorCode(
+    "block.ledger",
+    "it is of ledger {found}, not {wanted}",
+    "do not vote for it; the member that proposed it is faulty",
+    "区块属于账本 {found},而非 {wanted}",
+    "请勿对其投票;提议该区块的成员有误",
 )
-TIME = _rule("time", "its time is {found}, at least {wanted} is needed", "区块时间为 {found},至少应为 {wanted}")
-CLOCK = _rule("clock", "its time {found} is too far from {wanted}", "区块时间 {found} 与 {wanted} 相差过大")
-PROPOSER = _rule("proposer", "its proposer {found} is no member", "提议者 {found} 不是成员")
-COUNT = _rule("count", "it says {found} transactions, there are {wanted}", "声明 {found} 笔交易,实际 {wanted} 笔")
-TRANSACTION_ROOT = _rule("transaction_root", "its transaction root is wrong", "交易根不正确")
-WITNESS_ROOT = _rule("witness_root", "its witness root is wrong", "见证根不正确")
-TOO_MANY = _rule("too_many", "{found} transactions, at most {wanted} are allowed", "{found} 笔交易,最多 {wanted} 笔")
-TOO_LONG = _rule("too_long", "{found} bytes, at most {wanted} are allowed", "{found} 字节,最多 {wanted} 字节")
-DUPLICATE = _rule("duplicate", "transaction {found} stands in it twice", "交易 {found} 重复出现")
-BUNDLE_TWICE = _rule("bundle_twice", "the bundle of root {found} stands in it twice", "交易包 {found} 重复出现")
-ITEM = _rule("item", "item {found} is not well formed: {reason}", "第 {found} 项格式不正确:{reason}")
-EXPIRED = _rule(
-    "expired", "transaction {found} was valid until height {wanted}", "交易 {found} 的有效高度截至 {wanted}"
+EPOCH = ErrorCode(
+    "block.epoch",
+    "it is of epoch {found}, not {wanted}",
+    "do not vote for it; the member that proposed it is faulty",
+    "区块属于纪元 {found},而非 {wanted}",
+    "请勿对其投票;提议该区块的成员有误",
 )
-NONCE = _rule(
-    "nonce", "nonce {nonce} of transaction {found} is not free: {use}", "交易 {found} 的序号 {nonce} 不可用:{use}"
+EPOCH_RECORD = ErrorCode(
+    "block.epoch_record",
+    "it names epoch record {found}, not {wanted}",
+    "do not vote for it; the member that proposed it is faulty",
+    "区块引用的纪元记录是 {found},而非 {wanted}",
+    "请勿对其投票;提议该区块的成员有误",
 )
-STEPS = _rule("steps", "transaction {found} starts after {wanted} steps", "交易 {found} 在已用 {wanted} 步之后开始")
+HEIGHT = ErrorCode(
+    "block.height",
+    "its height is {found}, its parent's plus one is {wanted}",
+    "do not vote for it; the member that proposed it is faulty",
+    "高度为 {found},应为 {wanted}",
+    "请勿对其投票;提议该区块的成员有误",
+)
+PARENT = ErrorCode(
+    "block.parent",
+    "its parent {found} is not {wanted}",
+    "do not vote for it; the member that proposed it is faulty",
+    "父区块为 {found},应为 {wanted}",
+    "请勿对其投票;提议该区块的成员有误",
+)
+PARENT_OUTCOME = ErrorCode(
+    "block.parent_outcome",
+    "it names parent outcome {found}, not {wanted}",
+    "do not vote for it; the member that proposed it is faulty",
+    "引用的父区块结果为 {found},应为 {wanted}",
+    "请勿对其投票;提议该区块的成员有误",
+)
+TIME = ErrorCode(
+    "block.time",
+    "its time is {found}, at least {wanted} is needed",
+    "do not vote for it; the member that proposed it is faulty",
+    "区块时间为 {found},至少应为 {wanted}",
+    "请勿对其投票;提议该区块的成员有误",
+)
+CLOCK = ErrorCode(
+    "block.clock",
+    "its time {found} is too far from {wanted}",
+    "do not vote for it; the member that proposed it is faulty",
+    "区块时间 {found} 与 {wanted} 相差过大",
+    "请勿对其投票;提议该区块的成员有误",
+)
+PROPOSER = ErrorCode(
+    "block.proposer",
+    "its proposer {found} is no member",
+    "do not vote for it; the member that proposed it is faulty",
+    "提议者 {found} 不是成员",
+    "请勿对其投票;提议该区块的成员有误",
+)
+COUNT = ErrorCode(
+    "block.count",
+    "it says {found} transactions, there are {wanted}",
+    "do not vote for it; the member that proposed it is faulty",
+    "声明 {found} 笔交易,实际 {wanted} 笔",
+    "请勿对其投票;提议该区块的成员有误",
+)
+TRANSACTION_ROOT = ErrorCode(
+    "block.transaction_root",
+    "its transaction root is wrong",
+    "do not vote for it; the member that proposed it is faulty",
+    "交易根不正确",
+    "请勿对其投票;提议该区块的成员有误",
+)
+WITNESS_ROOT = ErrorCode(
+    "block.witness_root",
+    "its witness root is wrong",
+    "do not vote for it; the member that proposed it is faulty",
+    "见证根不正确",
+    "请勿对其投票;提议该区块的成员有误",
+)
+TOO_MANY = ErrorCode(
+    "block.too_many",
+    "{found} transactions, at most {wanted} are allowed",
+    "do not vote for it; the member that proposed it is faulty",
+    "{found} 笔交易,最多 {wanted} 笔",
+    "请勿对其投票;提议该区块的成员有误",
+)
+TOO_MANY_LEAVES = ErrorCode(
+    "block.too_many_leaves",
+    "its bundles have {found} leaves, at most {wanted} are allowed",
+    "do not vote for it; the member that proposed it is faulty",
+    "交易包共有 {found} 个叶子,最多 {wanted} 个",
+    "请勿对其投票;提议该区块的成员有误",
+)
+TOO_LONG = ErrorCode(
+    "block.too_long",
+    "{found} bytes, at most {wanted} are allowed",
+    "do not vote for it; the member that proposed it is faulty",
+    "{found} 字节,最多 {wanted} 字节",
+    "请勿对其投票;提议该区块的成员有误",
+)
+DUPLICATE = ErrorCode(
+    "block.duplicate",
+    "transaction {found} stands in it twice",
+    "do not vote for it; the member that proposed it is faulty",
+    "交易 {found} 重复出现",
+    "请勿对其投票;提议该区块的成员有误",
+)
+BUNDLE_TWICE = ErrorCode(
+    "block.bundle_twice",
+    "the bundle of root {found} stands in it twice",
+    "do not vote for it; the member that proposed it is faulty",
+    "交易包 {found} 重复出现",
+    "请勿对其投票;提议该区块的成员有误",
+)
+ITEM = ErrorCode(
+    "block.item",
+    "item {found} is not well formed: {reason}",
+    "do not vote for it; the member that proposed it is faulty",
+    "第 {found} 项格式不正确:{reason}",
+    "请勿对其投票;提议该区块的成员有误",
+)
+EXPIRED = ErrorCode(
+    "block.expired",
+    "transaction {found} was valid until height {wanted}",
+    "do not vote for it; the member that proposed it is faulty",
+    "交易 {found} 的有效高度截至 {wanted}",
+    "请勿对其投票;提议该区块的成员有误",
+)
+NONCE = ErrorCode(
+    "block.nonce",
+    "nonce {nonce} of transaction {found} is not free: {use}",
+    "do not vote for it; the member that proposed it is faulty",
+    "交易 {found} 的序号 {nonce} 不可用:{use}",
+    "请勿对其投票;提议该区块的成员有误",
+)
+STEPS = ErrorCode(
+    "block.steps",
+    "transaction {found} starts after {wanted} steps",
+    "do not vote for it; the member that proposed it is faulty",
+    "交易 {found} 在已用 {wanted} 步之后开始",
+    "请勿对其投票;提议该区块的成员有误",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +227,13 @@ def refuse(rule: ErrorCode, **values: object) -> Invalid:
 def decode_block(data: bytes) -> Block:
     """The block of these canonical bytes; raises SpokeWrongly (`encoding.malformed`)."""
     return block_codec.decode(data)
+
+
+def check_leaves(block: Block, parameters: Parameters) -> Invalid | None:
+    """Whether parsing the block is bounded work; asked before anything of its items is hashed."""
+    found = sum(len(item.leaves) for item in block.items if isinstance(item, Bundle))
+    wanted = leaves_max(parameters)
+    return refuse(TOO_MANY_LEAVES, found=found, wanted=wanted) if found > wanted else None
 
 
 def check_header(header: BlockHeader, hash_: BlockHash, parent: Parent, terms: Terms) -> Invalid | None:

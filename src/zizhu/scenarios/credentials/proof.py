@@ -20,7 +20,7 @@ from zizhu.components.evidence.record import Record, record_at, record_key
 from zizhu.framework.sdk.keys import known_suite
 from zizhu.framework.sdk.proofs import Trust, verify_proof
 from zizhu.scenarios.credentials.answers import Answer, Verdict
-from zizhu.scenarios.credentials.kinds import CONTRACT_NAME
+from zizhu.scenarios.credentials.contract import CONTRACT_NAME
 
 OTHER_LEDGER = "proof.other_ledger"
 

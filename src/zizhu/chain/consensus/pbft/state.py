@@ -36,6 +36,8 @@ class Slot:
     block: BlockHash | None = None
     asked: bool = False
     refused: bool = False
+    certified_asked: bool = False
+    certified_refused: bool = False
     prepares: dict[MemberId, Vote] = field(default_factory=dict)
     commits: dict[MemberId, Vote] = field(default_factory=dict)
     verified: dict[tuple[int, MemberId], bool] = field(default_factory=dict)

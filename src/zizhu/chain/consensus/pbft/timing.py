@@ -73,7 +73,6 @@ def committed(s: State, previous: Ready, ready: Ready) -> None:
     """A block was committed: restart the timers, fall back to the first time-out, pass the lead on when due."""
     s.failures = 0
     s.due = False
-    s.requests.clear()
     arm_idle_timer(s)
     restart_view_timer(s)
     if not s.active:
@@ -88,8 +87,11 @@ def committed(s: State, previous: Ready, ready: Ready) -> None:
 
 
 def request_view_change(s: State, reason: str) -> None:
-    """Tell the others that this leader is bad, and go on voting; f+1 such requests are joined."""
-    if not s.active or not s.voting or s.requests.get(s.me) == s.view:
+    """Tell the others that this leader is bad, and go on voting; f+1 such requests are joined.
+
+    A request stands as long as the view: a leader that commits every now and then does not talk it away.
+    """
+    if not s.active or not s.voting:
         return
     s.requests[s.me] = s.view
     s.out.append(Report("view_change_wanted", {"view": s.view, "reason": reason}))

@@ -153,7 +153,7 @@ def _signature(unit: Unit, node: ast.FunctionDef) -> Function:
 
 def _assigned(body: list[ast.stmt], depth: int) -> Iterator[str]:
     """Names that statements assign. What stands deeper than the limit is refused later, so not visited."""
-    if depth > prices.BLOCKS_MAX + prices.ARMS_MAX:
+    if depth > prices.BLOCKS_MAX:
         return
     for node in body:
         targets: list[ast.expr] = []
@@ -164,9 +164,24 @@ def _assigned(body: list[ast.stmt], depth: int) -> Iterator[str]:
         for target in targets:
             parts = target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
             yield from (part.id for part in parts if isinstance(part, ast.Name))
-        if isinstance(node, ast.If | ast.For | ast.While):
-            yield from _assigned(node.body, depth + 1)
-            yield from _assigned(node.orelse, depth + 1)
+        blocks: list[list[ast.stmt]] = []
+        if isinstance(node, ast.If):
+            blocks = _arms(node)[1]
+        elif isinstance(node, ast.For | ast.While):
+            blocks = [node.body]
+        for block in blocks:
+            yield from _assigned(block, depth + 1)
+
+
+def _arms(node: ast.If) -> tuple[list[ast.expr], list[list[ast.stmt]]]:
+    """The tests of an if/elif/else and its blocks; to the parser an elif is an if inside of an else."""
+    tests = [node.test]
+    blocks = [node.body]
+    while len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If):
+        node = node.orelse[0]
+        tests.append(node.test)
+        blocks.append(node.body)
+    return tests, [*blocks, node.orelse] if node.orelse else blocks
 
 
 class _StatementChecker:
@@ -248,18 +263,13 @@ class _StatementChecker:
         self._expressions.check(node.value)
 
     def _branches(self, node: ast.If, depth: int) -> None:
-        arms = 1
-        while True:
-            self._expressions.check(node.test)
-            self.block(node.body, depth + 1)
-            if len(node.orelse) != 1 or not isinstance(node.orelse[0], ast.If):
-                break
-            node = node.orelse[0]
-            arms += 1
-        if arms > prices.ARMS_MAX:
+        tests, blocks = _arms(node)
+        if len(tests) > prices.ARMS_MAX:
             self._unit.report(node, "script.size", f"more than {prices.ARMS_MAX} branches")
-        if node.orelse:
-            self.block(node.orelse, depth + 1)
+        for test in tests:
+            self._expressions.check(test)
+        for block in blocks:
+            self.block(block, depth + 1)
 
     def _loop(self, node: ast.For | ast.While, depth: int) -> None:
         if node.orelse:

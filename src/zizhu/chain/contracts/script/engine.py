@@ -32,10 +32,11 @@ SOURCE = ErrorCode(
 
 @dataclass(slots=True)
 class ScriptProgram:
-    """A compiled contract; nobody changes it (not frozen only because the port has plain attributes). `methods` are what anybody may call, `views` those of them that only read.
+    """A compiled contract; nobody changes it (it is not frozen only because the port has plain attributes).
 
-    `init` is not among `methods`, yet `call` takes it: the ledger calls it once, when the contract is deployed,
-    and must refuse it to everybody else. A contract without one takes `init` without arguments.
+    `methods` are the functions marked public or view, and `init`, in the order of the source; `views` are those
+    that only read. `init` is the ledger's to call, once, when the contract is deployed; it must refuse it to
+    everybody else.
     """
 
     methods: tuple[str, ...]
@@ -63,9 +64,7 @@ class ScriptProgram:
         run.spend(prices.CALL)
         code = self.codes.get(method)
         if code is None or not code.function.kind:
-            if method == INIT and not arguments:
-                return None
-            raise Failure(failures.ARGUMENTS if method == INIT else failures.METHOD, f"no public method {method!r}")
+            raise Failure(failures.METHOD, f"no public method {method!r}")
         function = code.function
         required = len(function.parameters) - len(function.defaults)
         if not required <= len(arguments) <= len(function.parameters):
@@ -126,7 +125,7 @@ class ScriptEngine:
         for problem in unit.problems:
             raise AskedWrongly(SOURCE, line=problem.line, column=problem.column, rule=problem.rule, text=problem.text)
         functions = unit.functions.values()
-        methods = tuple(function.name for function in functions if function.kind in (PUBLIC, VIEW))
+        methods = tuple(function.name for function in functions if function.kind in (PUBLIC, VIEW, INIT))
         views = tuple(function.name for function in functions if function.kind == VIEW)
         return ScriptProgram(methods, views, compile_unit(unit))
 

@@ -88,7 +88,7 @@ class ExpressionCompiler:
                 return _unary(type(sign), self.compile(operand))
             case ast.BoolOp(op=joint, values=values):
                 self.cost += prices.OPERATION
-                return _junction(isinstance(joint, ast.Or), [self.compile(part) for part in values])
+                return _junction([self.compile(part) for part in values], stop_at=isinstance(joint, ast.Or))
             case ast.IfExp(test=test, body=body, orelse=otherwise):
                 self.cost += prices.OPERATION
                 return _choice(self.compile(test), self.compile(body), self.compile(otherwise))
@@ -180,8 +180,7 @@ class ExpressionCompiler:
         self.cost += prices.CALL_BUILTIN
         missing = len(builtin.parameters) - len(builtin.defaults)
         if places == [*range(len(places))]:
-            for value in builtin.defaults[len(places) - missing :]:
-                arguments.append(_fixed(value))
+            arguments.extend(_fixed(value) for value in builtin.defaults[len(places) - missing :])
             return _builtin_call(builtin.run, arguments)
         template: Frame = [*([None] * missing), *builtin.defaults]
         return _builtin_by_name(builtin.run, [*zip(places, arguments, strict=True)], template)
@@ -292,12 +291,16 @@ class ExpressionCompiler:
             loops.append((each, bind, tests, self.cost + prices.ITERATION))
         self.cost = 0
         fill = self._filler(node)
-        fill = _charged(fill, self.cost + prices.ITEM)
+        inner_cost = self.cost + prices.ITEM
+        if loops[-1][2]:
+            fill = _charged(fill, inner_cost)
+            inner_cost = 0
         for each, bind, tests, cost in reversed(loops):
-            fill = _loop(each, bind, tests, cost, fill)
+            fill = _loop(each, bind, tests, cost + inner_cost, fill)
+            inner_cost = 0
         self._slots = outer
         self.cost = cost_before + start_cost + prices.OPERATION
-        return _collect(fill, isinstance(node, ast.ListComp))
+        return _collect(fill, is_list=isinstance(node, ast.ListComp))
 
     def _filler(self, node: ast.ListComp | ast.DictComp) -> "Fill":
         """The innermost step: one element or entry more."""
@@ -347,10 +350,18 @@ def _loop(each: Each, bind: Bind, tests: list[Evaluate], cost: int, fill: Fill) 
             else:
                 fill(run, frame, result)
 
-    return loop
+    def loop_all(run: Run, frame: Frame, result: Value) -> None:
+        for item in each(run, frame):
+            run.left -= cost
+            if run.left < 0:
+                raise StepsExhausted
+            bind(run, frame, item)
+            fill(run, frame, result)
+
+    return loop if tests else loop_all
 
 
-def _collect(fill: Fill, is_list: bool) -> Evaluate:
+def _collect(fill: Fill, *, is_list: bool) -> Evaluate:
     def collect(run: Run, frame: Frame) -> Value:
         run.allocate(prices.CONTAINER_BYTES)
         result: Value = [] if is_list else {}
@@ -456,7 +467,7 @@ def _unary(operator: type[ast.unaryop], operand: Evaluate) -> Evaluate:
     return lambda run, frame: sign(run, operand(run, frame))
 
 
-def _junction(stop_at: bool, parts: list[Evaluate]) -> Evaluate:
+def _junction(parts: list[Evaluate], *, stop_at: bool) -> Evaluate:
     """`or` stops at the first true operand, `and` at the first false one; the operand is the result."""
 
     def join(run: Run, frame: Frame) -> Value:

@@ -199,7 +199,7 @@ def _count_parts(run: Run, target: str | bytes, pattern: Value) -> Value:
 
 def _replace(run: Run, target: str | bytes, old: Value, new: Value) -> Value:
     _same_kind(run, "replace", target, old)
-    if type(new) is not type(target) or not isinstance(new, str | bytes) or not isinstance(old, str | bytes):
+    if type(new) is not type(old) or not isinstance(old, str | bytes) or not isinstance(new, str | bytes):
         raise wrong_types("replace", new)
     if not old:
         raise Failure(failures.VALUE, "replace nothing")

@@ -183,6 +183,9 @@ class ExpressionChecker:
                 if part.conversion != -1 or part.format_spec is not None:
                     self._refuse(node, "no conversions or formats in f-strings")
                 self.check(part.value, depth)
+            elif isinstance(part, ast.Constant):
+                # Not counted: Pythons differ in how they cut the fixed text of an f-string.
+                self._constant(part)
             else:
                 self.check(part, depth)
 

@@ -14,7 +14,7 @@ ITEM = 1
 """One element of a literal list, one part of an f-string; two for an entry of a dict."""
 CALL_BUILTIN = 4
 CALL_FUNCTION = 12
-ITERATION = 2
+ITERATION = 3
 """One round of a loop or comprehension, besides its body."""
 
 # Dynamic: by size, charged before the work is done.
@@ -30,7 +30,7 @@ SHIFTED_SHIFT = 6
 """Moving the rest of a list in `insert` and `pop`: one step for each 64 elements."""
 EQUAL_ITEM = 4
 """Comparing one pair of elements."""
-VISIT = 10
+VISIT = 12
 """Going into one list or dict inside others, besides its elements."""
 SORT_COMPARISON = 1
 """One comparison of `sorted`, besides the size of what is compared."""

@@ -88,7 +88,7 @@ class _Scanner:
             if self.depth == 0:
                 self.tokens = 0
             return None
-        if kind == "space" or kind == "comment":
+        if kind in ("space", "comment"):
             return None
         self.tokens += 1
         if self.tokens > prices.LINE_TOKENS_MAX:

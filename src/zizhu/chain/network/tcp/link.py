@@ -21,7 +21,7 @@ from zizhu.chain.network.tcp.pacing import Budget
 
 SLICE_BYTES = 64 * 1024
 """What is handed to TLS at once; an urgent frame overtakes everything that is not yet handed over."""
-SLICES_PER_TURN = 16
+SLICES_PER_TURN = 4
 """Slices written before other links and the node get their turn."""
 HELLO_FRAME_BYTES_MAX = 1024
 _TCP_NOTSENT_LOWAT = 25

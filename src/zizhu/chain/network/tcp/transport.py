@@ -279,7 +279,7 @@ class TcpTransport:
                 continue
             host = str(remote[0])
             count = self._unproven.get(host, 0)
-            if count >= self._limits.unproven_per_host_max or len(self._unproven) >= self._limits.unproven_max:
+            if count >= self._limits.unproven_per_host_max or sum(self._unproven.values()) >= self._limits.unproven_max:
                 raw.close()
                 continue
             self._unproven[host] = count + 1
