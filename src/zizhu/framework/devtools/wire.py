@@ -6,6 +6,7 @@ the node always carry a Content-Length, and anything else ends the connection.
 
 import asyncio
 from dataclasses import dataclass
+from typing import cast
 
 from zizhu.chain.model.errors import ErrorCode, OperatingFault
 
@@ -42,8 +43,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none of its subclasses
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
