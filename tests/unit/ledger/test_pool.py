@@ -167,6 +167,18 @@ def test_a_bundle_of_which_some_are_used_waits_for_the_rest() -> None:
     assert [one.fields.nonce for one in new] == [3, 4]
 
 
+def test_a_bundle_that_is_nearly_used_up_is_refused() -> None:
+    """A bundle costs every member a hash a leaf: with less than a quarter left it is to be signed anew."""
+    waiting = Waiting()
+    waiting.pool.add(waiting.bundle(0, range(1, 10)), 0)
+    nearly, enough = waiting.bundle(0, range(1, 12)), waiting.bundle(0, range(1, 13))
+    with pytest.raises(AskedWrongly) as refused:
+        waiting.pool.add(nearly, 0)
+    assert refused.value.code.code == "pool.bundle_stale"
+    assert len(waiting.pool.add(enough, 0)) == 3
+    assert waiting.pool.waiting == 12
+
+
 def test_expired_and_too_old_get_their_final_answers() -> None:
     """Past its height a transaction is `pool.expired`; below the nonce map it is `pool.nonce_too_old`."""
     waiting = Waiting()

@@ -6,6 +6,7 @@ import pytest
 from zizhu.chain.crypto.hashing import block_hash
 from zizhu.chain.ledger.branches import Executed
 from zizhu.chain.ledger.ledger import Ledger
+from zizhu.chain.ledger.transactions import part_of_bundle
 from zizhu.chain.ledger.validate import Invalid, check_clock, transaction_root, witness_root
 from zizhu.chain.model.block import Block, BlockHeader
 from zizhu.chain.model.epoch import Parameters
@@ -108,6 +109,23 @@ def test_a_transaction_twice_in_a_block_is_refused() -> None:
     assert verdict(ledger, refilled(good.block, halves, ledger)) == "block.bundle_twice"
     assert verdict(ledger, refilled(good.block, [whole, CAROL.sign(bodies[0])], ledger)) == "block.duplicate"
     assert verdict(ledger, refilled(good.block, [whole], ledger)) == ""
+
+
+def test_bundles_of_mostly_ids_are_bounded_before_they_are_hashed() -> None:
+    """Every leaf is hashed by every member: a block of few transactions cannot have many leaves, and no leader
+    builds one."""
+    chain = _limited(block_transactions_max=300)
+    bundles = [
+        account.bundle([chain.body(account, nonce, "echo", 1) for nonce in range(1, 401)]) for account in ACCOUNTS[:4]
+    ]
+    thin: list[Submission] = [part_of_bundle(one, [one.transactions[0]]) for one in chain.parse(bundles)]
+    built = chain.build(chain.call(ALICE, 500, "echo", 1))
+    ledger = new_ledger(chain.ledger.genesis)
+    assert verdict(ledger, refilled(built.block, thin, ledger)) == "block.too_many_leaves"
+    assert verdict(ledger, refilled(built.block, thin[:3], ledger)) == ""
+    full = chain.build(*bundles)
+    assert verdict(ledger, full.block) == ""
+    assert len(full.transactions) == 300
 
 
 def test_used_and_expired_transactions_are_refused() -> None:

@@ -13,6 +13,7 @@ from zizhu.chain.ledger.transactions import (
     Parsed,
     ParsedSubmission,
     bundle_room_bytes,
+    leaves_max,
     part_of_bundle,
 )
 from zizhu.chain.ledger.validate import check_transaction
@@ -38,6 +39,7 @@ class Builder:
         self._steps = 0
         self._room_bytes = parameters.block_bytes_max - BLOCK_ROOM_BYTES
         self._bundles: dict[bytes, None] = {}
+        self._leaves_left = leaves_max(parameters)
 
     def offer(self, candidate: ParsedSubmission, in_flight: Sequence[dict[bytes, None]]) -> bool:
         """Takes what is valid of a candidate and not `in_flight` (in an ancestor); False once the block is full."""
@@ -64,6 +66,8 @@ class Builder:
         if root in self._bundles:
             return True
         room_bytes = bundle_room_bytes(len(candidate.leaf_ids))
+        if len(candidate.leaf_ids) > self._leaves_left:
+            return False
         taken: list[Parsed] = []
         more = True
         for transaction in candidate.transactions:
@@ -77,6 +81,7 @@ class Builder:
             taken.append(transaction)
         if taken:
             self._room_bytes -= room_bytes
+            self._leaves_left -= len(candidate.leaf_ids)
             self._bundles[root] = None
             self.items.append(part_of_bundle(candidate, taken))
         return more

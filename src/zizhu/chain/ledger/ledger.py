@@ -123,6 +123,9 @@ class Ledger:
         self, block: Block, hash_: BlockHash, *, known: Lookup = nothing_known, block_bytes: bytes | None = None
     ) -> ParsedBlock | Invalid:
         """Parses the items of a block, so that their signatures can be verified before it is executed."""
+        verdict = validate.check_leaves(block, self.record.parameters)
+        if verdict is not None:
+            return verdict
         items = []
         for index, item in enumerate(block.items):
             try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from zizhu.chain.ledger.keys import AccountRecord, NonceUse
-from zizhu.chain.ledger.transactions import Parsed, ParsedSubmission
+from zizhu.chain.ledger.transactions import LEAVES_PER_TRANSACTION, Parsed, ParsedSubmission
 from zizhu.chain.model import limits
 from zizhu.chain.model.errors import AskedWrongly, Busy, ErrorCode
 from zizhu.chain.model.ids import AccountId, TransactionId
@@ -56,6 +56,13 @@ NONCE_WAITING = ErrorCode(
     "wait for its receipt; of two transactions with one nonce only one can be executed",
     "账户 {account} 序号为 {nonce} 的另一笔交易正在等待",
     "请等待其回执;同一序号只能执行一笔交易",
+)
+BUNDLE_STALE = ErrorCode(
+    "pool.bundle_stale",
+    "of {count} transactions of the bundle only {fresh} are left to execute",
+    "sign those that are left in a new bundle; a transaction keeps its id under another signature",
+    "交易包的 {count} 笔交易中仅剩 {fresh} 笔可执行",
+    "请将剩余交易重新打包签名;更换签名不会改变交易标识",
 )
 EXPIRED = ErrorCode(
     "pool.expired",
@@ -165,8 +172,10 @@ class Pool:
     def add(self, parsed: ParsedSubmission, now_ms: int) -> tuple[Parsed, ...]:
         """Takes in a *verified* submission; returns its transactions that are new here (none: all known).
 
-        A transaction known under another witness stays under the first. Raises Busy (`pool.busy`) and
-        AskedWrongly (`pool.nonce_*`); then nothing of it was taken in.
+        A transaction known under another witness stays under the first.
+        Of a bundle at least a quarter must be new: each leaf costs every member a hash in each block it stands in.
+        Raises Busy (`pool.busy`) and
+        AskedWrongly (`pool.nonce_*`, `pool.bundle_stale`); then nothing of it was taken in.
         """
         fresh = tuple(one for one in parsed.transactions if one.id not in self._by_id)
         if not fresh:
@@ -176,6 +185,8 @@ class Pool:
         free = self._free(fresh, sender, queue)
         if not free:
             return ()
+        if len(free) * LEAVES_PER_TRANSACTION < len(parsed.leaf_ids):
+            raise AskedWrongly(BUNDLE_STALE, count=len(parsed.leaf_ids), fresh=len(free))
         self._check_room(parsed, len(free), sender, queue)
         self._next += 1
         entry = _Entry(parsed, self._next, now_ms, len(free))

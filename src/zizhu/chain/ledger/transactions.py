@@ -17,6 +17,7 @@ from zizhu.chain.crypto.hashing import (
 )
 from zizhu.chain.crypto.merkle import merkle_root
 from zizhu.chain.crypto.port import Signed, Suite
+from zizhu.chain.model import limits
 from zizhu.chain.model.encoding import encode
 from zizhu.chain.model.epoch import Parameters
 from zizhu.chain.model.errors import AskedWrongly, ErrorCode
@@ -38,6 +39,7 @@ from zizhu.chain.model.transaction import (
 
 ID_BYTES = 32
 """A leaf of exactly this length is an id; a body is always longer."""
+LEAVES_PER_TRANSACTION = 4
 BLOCK_ROOM_BYTES = 1024
 """What a block needs beside its items, at most: header, lengths."""
 
@@ -269,6 +271,12 @@ class Reader:
         size_max = self.parameters.block_bytes_max - BLOCK_ROOM_BYTES
         if size > size_max:
             raise AskedWrongly(TOO_LONG, what="the submission", size=size, size_max=size_max)
+
+
+def leaves_max(parameters: Parameters) -> int:
+    """Leaves all bundles of a block may have together, taken or not: every leaf is hashed by every member, so the
+    work of a block must go with what it carries. One bundle always fits."""
+    return max(LEAVES_PER_TRANSACTION * parameters.block_transactions_max, limits.BUNDLE_COUNT_MAX)
 
 
 def bundle_room_bytes(count: int) -> int:

@@ -12,7 +12,7 @@ from zizhu.chain.crypto.merkle import merkle_root
 from zizhu.chain.crypto.port import Suite
 from zizhu.chain.ledger.keys import NonceUse, account_key, account_record
 from zizhu.chain.ledger.state import StateReader
-from zizhu.chain.ledger.transactions import Parsed, ParsedSubmission
+from zizhu.chain.ledger.transactions import Parsed, ParsedSubmission, leaves_max
 from zizhu.chain.model.block import Block, BlockHeader, block_codec
 from zizhu.chain.model.epoch import Parameters
 from zizhu.chain.model.errors import ErrorCode, ZizhuError
@@ -115,6 +115,13 @@ TOO_MANY = ErrorCode(
     "{found} transactions, at most {wanted} are allowed",
     "do not vote for it; the member that proposed it is faulty",
     "{found} 笔交易,最多 {wanted} 笔",
+    "请勿对其投票;提议该区块的成员有误",
+)
+TOO_MANY_LEAVES = ErrorCode(
+    "block.too_many_leaves",
+    "its bundles have {found} leaves, at most {wanted} are allowed",
+    "do not vote for it; the member that proposed it is faulty",
+    "交易包共有 {found} 个叶子,最多 {wanted} 个",
     "请勿对其投票;提议该区块的成员有误",
 )
 TOO_LONG = ErrorCode(
@@ -220,6 +227,13 @@ def refuse(rule: ErrorCode, **values: object) -> Invalid:
 def decode_block(data: bytes) -> Block:
     """The block of these canonical bytes; raises SpokeWrongly (`encoding.malformed`)."""
     return block_codec.decode(data)
+
+
+def check_leaves(block: Block, parameters: Parameters) -> Invalid | None:
+    """Whether parsing the block is bounded work; asked before anything of its items is hashed."""
+    found = sum(len(item.leaves) for item in block.items if isinstance(item, Bundle))
+    wanted = leaves_max(parameters)
+    return refuse(TOO_MANY_LEAVES, found=found, wanted=wanted) if found > wanted else None
 
 
 def check_header(header: BlockHeader, hash_: BlockHash, parent: Parent, terms: Terms) -> Invalid | None:

@@ -10,25 +10,17 @@ from typing import assert_never
 import msgspec
 
 from zizhu.chain.consensus import port as engine
-from zizhu.chain.consensus.certificate import Electorate, verify_certificate
-from zizhu.chain.consensus.port import ConsensusEngine, EngineStatus, Ready
-from zizhu.chain.crypto.hashing import block_hash
+from zizhu.chain.consensus.certificate import Electorate
+from zizhu.chain.consensus.port import ConsensusEngine, EngineStatus
 from zizhu.chain.ledger.archive import BlockArchive
-from zizhu.chain.ledger.branches import Executed
 from zizhu.chain.ledger.ledger import Ledger
 from zizhu.chain.ledger.pool import Pool
-from zizhu.chain.ledger.records import encode_block_record, encode_commit_record
-from zizhu.chain.ledger.recovery import committed_batch
 from zizhu.chain.ledger.validate import Invalid
-from zizhu.chain.model.certificate import Certificate
-from zizhu.chain.model.effects import Persist, Record, Report, Send, SetTimer, Sign
-from zizhu.chain.model.errors import SpokeWrongly
+from zizhu.chain.model.effects import Persist, Report, Send, SetTimer, Sign
 from zizhu.chain.model.ids import BlockHash, Instant, MemberId
 from zizhu.chain.network import gossip, sync
 from zizhu.chain.network.gossip import GossipQueue
 from zizhu.chain.network.messages import (
-    SYNC_BYTES_MAX,
-    Certified,
     CertifiedBlocks,
     FetchBlock,
     FetchCertified,
@@ -39,8 +31,9 @@ from zizhu.chain.network.messages import (
     WholeBlock,
 )
 from zizhu.chain.network.sync import Sync
-from zizhu.chain.node import assembly
-from zizhu.chain.node.assembly import Assembler, entries_of
+from zizhu.chain.node import assembly, serving
+from zizhu.chain.node.assembly import Assembler
+from zizhu.chain.node.blocks import Blocks
 from zizhu.chain.node.clients import Admission
 from zizhu.chain.node.events import (
     Asked,
@@ -48,9 +41,7 @@ from zizhu.chain.node.events import (
     Effect,
     Event,
     Forget,
-    Keep,
     LinkChanged,
-    Published,
     Received,
     Signed,
     Started,
@@ -81,9 +72,8 @@ class NodeMachine:
         self._admission = Admission(ledger, self.pool, archive)
         self._assembler = Assembler(ledger, self.pool, self._admission.block_is_verified)
         self._gossip = GossipQueue(self.others)
-        self._sync = Sync()
-        self._written: dict[BlockHash, int] = {}
-        self._in_flight: dict[BlockHash, tuple[int, int]] = {}
+        self.sync = Sync()
+        self.blocks = Blocks(me, ledger, self.pool, self._admission, self._put)
         self._told: tuple[int, int, bool] = (0, -1, False)
         self._pool_changed = False
         self._sync_timer = False
@@ -91,23 +81,10 @@ class NodeMachine:
         self._out: list[Effect] = []
         self._events: deque[engine.Event] = deque()
 
-    def wrote(self, block: BlockHash, height: int) -> None:
-        """This block's record is in the log already (recovery)."""
-        self._written[block] = height
-
     @property
     def engine_messages(self) -> tuple[type[msgspec.Struct], ...]:
         """The messages that the consensus engine speaks."""
         return self._consensus.messages
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether peers hold certified blocks that this node is fetching."""
-        return self._sync.question is not None
-
-    def peer_height(self, peer: MemberId) -> int:
-        """The height that a peer last said, 0 if it never did."""
-        return self._sync.heights.get(peer, 0)
 
     def status(self) -> EngineStatus:
         """What the engine says of itself."""
@@ -142,6 +119,9 @@ class NodeMachine:
         out, self._out = self._out, []
         return out
 
+    def _put(self, effect: Effect) -> None:
+        self._out.append(effect)
+
     # -- drawing consequences ----------------------------------------------------------------------------------
 
     def _settle(self) -> None:
@@ -152,7 +132,7 @@ class NodeMachine:
                 self._step_engine(self._events.popleft())
             elif self._pool_changed:
                 self._pool_changed = False
-                self._step_engine(self._waiting())
+                self._step_engine(self.blocks.waiting(self._now))
             else:
                 break
         self._tell_status_change()
@@ -174,7 +154,7 @@ class NodeMachine:
                 if isinstance(assembled.result, Invalid):
                     self._events.append(engine.Refused(assembled.job.block, assembled.result.code))
                 else:
-                    self._events.append(self._executed(assembled.result))
+                    self._events.append(self.blocks.executed(assembled.result))
 
     def _step_engine(self, event: engine.Event) -> None:
         for effect in self._consensus.step(self._now, event):
@@ -184,82 +164,22 @@ class NodeMachine:
                 case Send() | Persist() | Sign() | Report():
                     self._out.append(effect)
                 case engine.Build():
-                    self._events.append(engine.Built(self._build(effect)))
+                    self._events.append(engine.Built(self.blocks.build(self._now, effect)))
+                    self._pool_changed = True
                 case engine.Execute():
                     self._assembler.want(self._now, effect)
                 case engine.Commit():
-                    self._commit(effect.certificate)
+                    self.blocks.commit(self._now, effect.certificate, agreed_now=True)
+                    self._pool_changed = True
                 case engine.Drop():
-                    self._drop(effect.keep)
+                    self._assembler.keep_only(effect.keep)
+                    self.blocks.drop(self._now, effect.keep)
+                    self._pool_changed = True
                 case engine.Behind():
-                    self._sync.at_least(effect.peer, effect.height)
+                    self.sync.at_least(effect.peer, effect.height)
                     self._ask_for_blocks()
                 case _:
                     assert_never(effect)
-
-    # -- blocks ------------------------------------------------------------------------------------------------
-
-    def _build(self, asked: engine.Build) -> engine.Executed | None:
-        """A new block from the pool, executed; its record is written before anything is said about it."""
-        limit = self.ledger.record.parameters.block_transactions_max
-        window = self.ledger.record.parameters.window
-        candidates = self.pool.take(limit * (window + 1))
-        executed = self.ledger.build(asked.parent, candidates=candidates, wall_ms=self._now.wall_ms, proposer=self.me)
-        if not executed.transactions and not asked.empty:
-            self.ledger.drop(executed.hash)
-            return None
-        self._in_flight[executed.hash] = (executed.height, len(executed.transactions))
-        self._pool_changed = True
-        return self._executed(executed)
-
-    def _executed(self, executed: Executed) -> engine.Executed:
-        """Bodies are durable before any vote on them: the record goes in front of what the engine does next."""
-        if executed.hash not in self._written:
-            self._written[executed.hash] = executed.height
-            self._out.append(Persist((Record("blocks", encode_block_record(executed.block_bytes)),)))
-        return engine.Executed(ready_of(executed), executed.block.header, entries_of(executed))
-
-    def _commit(self, certificate: Certificate) -> None:
-        """A certified child of the head: adopt it, make it durable, then answer."""
-        committed = self.ledger.commit(BlockHash(certificate.block))
-        executed = committed.executed
-        record = encode_commit_record(certificate, executed.outcome, list(executed.receipts))
-        self._out.append(Persist((Record("blocks", record),)))
-        if batch := committed_batch(self.ledger.ledger_id, committed):
-            self._out.append(Keep(tuple(batch)))
-        self._out.append(Published(executed.height))
-        now_ms = self._now.monotonic_ms
-        self.pool.committed(executed.transactions, now_ms)
-        self._admission.final(executed.receipts)
-        for removed in self.pool.expire(executed.height, now_ms):
-            self._admission.expired(removed.transaction.id, executed.height)
-        self._out.append(Report("committed", {"height": executed.height, "transactions": len(executed.transactions)}))
-        for at in [at for at, height in self._written.items() if height <= executed.height]:
-            del self._written[at]
-        for at in [at for at, (height, _) in self._in_flight.items() if height <= executed.height]:
-            del self._in_flight[at]
-        self._pool_changed = True
-
-    def _drop(self, keep: tuple[BlockHash, ...]) -> None:
-        self._assembler.keep_only(keep)
-        kept = [block for block in keep if self.ledger.executed(block) is not None]
-        if kept:
-            self.ledger.drop_all_but_descendants(kept[0])
-        elif self.ledger.head.block not in keep:
-            self.ledger.drop_all()
-        self._in_flight = {
-            at: counted for at, counted in self._in_flight.items() if self.ledger.executed(at) is not None
-        }
-        self.pool.restart_turns(self._now.monotonic_ms)
-        self._pool_changed = True
-
-    def _waiting(self) -> engine.Waiting:
-        """What the engine may know of the pool."""
-        waiting = self.pool.waiting
-        free = max(0, waiting - sum(count for _, count in self._in_flight.values()))
-        oldest = self.pool.oldest_waiting_ms
-        oldest_ms = 0 if oldest is None else self._now.monotonic_ms - oldest
-        return engine.Waiting(free, oldest_ms, waiting)
 
     # -- peers -------------------------------------------------------------------------------------------------
 
@@ -269,36 +189,24 @@ class NodeMachine:
                 self._admission.gossiped(peer, message.submissions, self._now.monotonic_ms)
                 self._pool_changed = True
             case FetchItems():
-                self._serve_items(peer, message)
+                self._put(Send((peer,), serving.items_asked(self.ledger, message)))
             case Items():
                 self._assembler.items_came(self._now, peer, message)
             case FetchBlock():
-                self._serve_block(peer, BlockHash(message.block))
+                block = BlockHash(message.block)
+                self._put(Send((peer,), serving.block_asked(self.ledger, self.archive, block)))
             case WholeBlock():
                 self._assembler.block_came(self._now, peer, message)
             case Status():
                 self._heard_status(peer, message)
             case FetchCertified():
-                self._serve_certified(peer, message)
+                self._put(Send((peer,), serving.stretch_asked(self.archive, message)))
             case CertifiedBlocks():
                 self._blocks_came(peer, message)
             case _ if isinstance(message, self._consensus.messages):
                 self._events.append(engine.Received(peer, message))
             case _:
                 raise AssertionError(f"a message that nobody speaks: {type(message).__name__}")
-
-    def _serve_items(self, peer: MemberId, asked: FetchItems) -> None:
-        executed = self.ledger.executed(BlockHash(asked.block))
-        items = [] if executed is None else executed.block.items
-        chosen = [items[position] for position in asked.positions if position < len(items)]
-        self._out.append(Send((peer,), Items(asked.block, chosen)))
-
-    def _serve_block(self, peer: MemberId, block: BlockHash) -> None:
-        executed = self.ledger.executed(block)
-        body = None if executed is None else executed.block
-        if body is None and (height := self.archive.height_of(block)) is not None:
-            body = self.archive.block(height)
-        self._out.append(Send((peer,), WholeBlock(block, body)))
 
     def _own_status(self) -> Status:
         said = self._consensus.status()
@@ -316,7 +224,7 @@ class NodeMachine:
     def _heard_status(self, peer: MemberId, status: Status) -> None:
         if status.epoch != self.voters.record.number:
             return
-        self._sync.heard(peer, status.height)
+        self.sync.heard(peer, status.height)
         self._events.append(engine.PeerStatus(peer, status.view, status.active, status.height))
         self._ask_for_blocks()
 
@@ -325,82 +233,38 @@ class NodeMachine:
         if up:
             self._out.append(Send((peer,), self._own_status()))
         else:
-            self._sync.lost(peer)
+            self.sync.lost(peer)
 
     # -- catching up -------------------------------------------------------------------------------------------
 
     def _ask_for_blocks(self) -> None:
-        question = self._sync.next_question(self._now.monotonic_ms, self.ledger.head.height)
+        question = self.sync.next_question(self._now.monotonic_ms, self.ledger.head.height)
         if question is not None:
             peer, message = question
             self._out.append(Send((peer,), message))
-        if self._sync.wants_timer and not self._sync_timer:
+        if self.sync.wants_timer and not self._sync_timer:
             self._sync_timer = True
             self._out.append(SetTimer(sync.TIMER, sync.TICK_MS))
 
-    def _serve_certified(self, peer: MemberId, asked: FetchCertified) -> None:
-        """Durable blocks only: the archive is told of a record once it is synced."""
-        blocks: list[Certified] = []
-        size = 0
-        for height in range(asked.start, asked.start + asked.count):
-            block, commit = self.archive.block(height), self.archive.commit(height)
-            if block is None or commit is None:
-                break
-            raw = self.archive.block_bytes(height)
-            size += len(raw) if raw is not None else 0
-            if blocks and size > SYNC_BYTES_MAX:
-                break
-            blocks.append(Certified(block, commit.certificate))
-        self._out.append(Send((peer,), CertifiedBlocks(asked.start, blocks)))
-
     def _blocks_came(self, peer: MemberId, message: CertifiedBlocks) -> None:
-        if not self._sync.answered(peer, message.start):
+        if not self.sync.answered(peer, message.start):
             return
         if not message.blocks:
-            self._sync.blame(peer, self._now.monotonic_ms)
+            self.sync.blame(peer, self._now.monotonic_ms)
         for certified in message.blocks:
             if certified.block.header.height <= self.ledger.head.height:
                 continue
-            rule = self._adopt(certified)
-            if rule:
-                self._out.append(Report("peer_fault", {"peer": peer.hex(), "rule": rule}))
-                self._sync.blame(peer, self._now.monotonic_ms)
+            executed = serving.execute_certified(self.ledger, self.pool, self.voters, certified)
+            if isinstance(executed, str):
+                self._out.append(Report("peer_fault", {"peer": peer.hex(), "rule": executed}))
+                self.sync.blame(peer, self._now.monotonic_ms)
                 break
+            told = self.blocks.executed(executed)
+            self.blocks.commit(self._now, certified.certificate, agreed_now=False)
+            self._pool_changed = True
+            self._events += (told, engine.Synced(told.ready, certified.certificate))
+            self._settle_engine()
         self._ask_for_blocks()
-
-    def _adopt(self, certified: Certified) -> str:
-        """Commit a certified child of the head; the rule that the answer breaks, or "".
-
-        The header is certified, so wrong items are the serving peer's; anything else that is refused here
-        although a quorum certified it means that this node is broken, and it stops.
-        """
-        header, certificate = certified.block.header, certified.certificate
-        head = self.ledger.head
-        block = self._hash_of(certified)
-        if header.height != head.height + 1 or header.parent != head.block:
-            return "sync_not_next"
-        if certificate.block != block or certificate.height != header.height:
-            return "sync_certificate"
-        try:
-            verify_certificate(certificate, self.voters)
-        except SpokeWrongly:
-            return "sync_certificate"
-        parsed = self.ledger.parse_block(certified.block, block, known=self.pool.get)
-        if isinstance(parsed, Invalid) or not self.ledger.roots_hold(parsed):
-            return "sync_body"
-        executed = self.ledger.execute(parsed, block)
-        assert isinstance(executed, Executed), f"height {header.height} is certified and refused here: {executed}"
-        assert executed.outcome_hash == certificate.outcome, (
-            f"height {header.height}: own outcome {executed.outcome_hash.hex()}, certified {certificate.outcome.hex()}"
-        )
-        ready = self._executed(executed).ready
-        self._commit(certificate)
-        self._events.append(engine.Synced(ready, certificate))
-        self._settle_engine()
-        return ""
-
-    def _hash_of(self, certified: Certified) -> BlockHash:
-        return block_hash(self.ledger.suite, certified.block.header)
 
     def _settle_engine(self) -> None:
         """The engine hears of a synced block before the next one is looked at."""
@@ -452,17 +316,3 @@ class NodeMachine:
             self._out.append(Send((leader,), Gossip([each.parsed.submission for each in passed[:64]])))
         if self.pool.passed_over(self._now.monotonic_ms, 2 * limit_ms):
             self._events.append(engine.PassedOver())
-
-
-def ready_of(executed: Executed) -> Ready:
-    """What the engine knows of an executed block."""
-    header = executed.block.header
-    return Ready(
-        height=executed.height,
-        block=executed.hash,
-        parent=BlockHash(header.parent),
-        outcome=executed.outcome_hash,
-        time_ms=header.time_ms,
-        has_root=executed.outcome.root_height == executed.height,
-        count=len(executed.transactions),
-    )

@@ -14,34 +14,23 @@ import msgspec
 
 from zizhu.chain.crypto.port import Suite
 from zizhu.chain.model.effects import Persist, Report, Send, SetTimer, Sign
-from zizhu.chain.model.errors import Busy, OperatingFault, SpokeWrongly, ZizhuError
-from zizhu.chain.model.ids import Instant, MemberId, TransactionId
+from zizhu.chain.model.errors import OperatingFault, SpokeWrongly, ZizhuError
+from zizhu.chain.model.ids import Instant, MemberId
 from zizhu.chain.network.messages import CertifiedBlocks, Gossip
 from zizhu.chain.network.port import Transport
 from zizhu.chain.network.wire import Wire
-from zizhu.chain.node.clients import TOO_MANY_WAIT, WAITERS_MAX
+from zizhu.chain.node.desk import ClientDesk
 from zizhu.chain.node.events import (
-    Accepted,
     Answer,
-    Asked,
-    Await,
     Effect,
     Event,
-    Expired,
-    Final,
-    Forget,
     Keep,
     LinkChanged,
     Published,
     Received,
-    Rejected,
-    Reply,
-    Request,
     SignatureCheck,
     Signed,
     Started,
-    Submit,
-    Submitted,
     TimerFired,
     Verified,
     Verify,
@@ -81,16 +70,14 @@ class Runtime:
 
     def __init__(self, parts: Parts) -> None:
         self.machine = parts.machine
-        self.visible_height = parts.machine.ledger.head.height
+        self.signatures_verified = 0
+        self.desk = ClientDesk(self.post, parts.machine.ledger.head.height)
         self._parts = parts
         self._events: deque[Event] = deque()
         self._scheduled = False
         self._stopped = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._verify: deque[tuple[int, tuple[SignatureCheck, ...], list[bool]]] = deque()
-        self._clients: dict[int, asyncio.Future[Reply]] = {}
-        self._next_client = 0
-        self._published = asyncio.Event()
         self._outbox = Outbox(parts.logs, perform=self._perform, written=self._index_blocks, failed=self._disk_failed)
 
     async def start(self) -> None:
@@ -176,13 +163,11 @@ class Runtime:
             case Sign():
                 self.post(Signed(effect.purpose, self._parts.sign(effect.message)))
             case Answer():
-                self._answer(effect.client, effect.reply)
+                self.desk.answer(effect.client, effect.reply)
             case Keep():
                 self._parts.state.write(effect.batch, durable=False)
             case Published():
-                self.visible_height = max(self.visible_height, effect.height)
-                self._published.set()
-                self._published = asyncio.Event()
+                self.desk.publish(effect.height)
             case Persist() | SetTimer() | Verify() | Report():
                 raise AssertionError("this effect is never held")
 
@@ -210,6 +195,7 @@ class Runtime:
             for position, good in zip(positions, results, strict=True):
                 found[position] = good
         verdicts += found
+        self.signatures_verified += len(part)
         if len(verdicts) == len(checks):
             self._verify.popleft()
             self._events.append(Verified(batch, tuple(verdicts)))
@@ -251,49 +237,3 @@ class Runtime:
     def link_refused(self, peer: MemberId | None, error: ZizhuError) -> None:
         """A connection came to nothing."""
         self._parts.report("link_refused", {"peer": "" if peer is None else peer.hex(), "error": str(error)})
-
-    # -- clients -----------------------------------------------------------------------------------------------
-
-    def _ask(self, request: Request) -> tuple[int, "asyncio.Future[Reply]"]:
-        self._next_client += 1
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._clients[self._next_client] = future
-        self.post(Asked(self._next_client, request))
-        return self._next_client, future
-
-    def _answer(self, client: int, reply: Reply) -> None:
-        future = self._clients.pop(client, None)
-        if future is not None and not future.done():
-            future.set_result(reply)
-
-    async def submit(self, raws: tuple[bytes, ...]) -> tuple[Accepted | Rejected, ...]:
-        """Hand in submissions; one outcome each. Accepted is not final."""
-        _, future = self._ask(Submit(raws))
-        reply = await future
-        assert isinstance(reply, Submitted)
-        return reply.outcomes
-
-    async def receipt(self, transaction: TransactionId, *, timeout_ms: int) -> Final | Expired | None:
-        """The final receipt, waiting at most `timeout_ms`; None if it has not come."""
-        if len(self._clients) >= WAITERS_MAX:
-            raise Busy(TOO_MANY_WAIT, retry_after_ms=500)
-        client, future = self._ask(Await(transaction))
-        try:
-            reply = await asyncio.wait_for(future, timeout_ms / 1000)
-        except TimeoutError:
-            self._clients.pop(client, None)
-            self.post(Asked(client, Forget()))
-            return None
-        assert isinstance(reply, Final | Expired)
-        return reply
-
-    async def published(self, above: int, *, timeout_ms: int) -> int:
-        """Waits until the visible height is above `above`, at most `timeout_ms`; returns it."""
-        deadline = time.monotonic() + timeout_ms / 1000
-        while self.visible_height <= above:
-            event = self._published
-            try:
-                await asyncio.wait_for(event.wait(), deadline - time.monotonic())
-            except TimeoutError:
-                break
-        return self.visible_height

@@ -63,7 +63,7 @@ class RunningNode:
     @property
     def visible_height(self) -> int:
         """The highest certified and durable height."""
-        return self.runtime.visible_height
+        return self.runtime.desk.visible_height
 
     def status(self) -> NodeStatus:
         """See `NodeStatus`."""
@@ -98,11 +98,12 @@ class RunningNode:
             p2p_port=self.p2p_port,
             http_port=self.http_port,
             peers=[self._peer(member, up=up) for member, up in machine.links.items()],
+            signatures_verified=self.runtime.signatures_verified,
         )
 
     def _peer(self, member: MemberId, *, up: bool) -> PeerStatus:
         name, organisation = self._names[member]
-        height = self.runtime.machine.peer_height(member)
+        height = self.runtime.machine.sync.heights.get(member, 0)
         return PeerStatus(name=name, organisation=organisation, member=member.hex(), up=up, height=height)
 
     def _state(self) -> tuple[str, str]:
@@ -113,18 +114,18 @@ class RunningNode:
             return "stopping", ""
         if not said.voting:
             return ("starting", "") if said.reason == "recalling" else ("silent", said.reason)
-        if machine.is_behind:
+        if machine.sync.question is not None:
             return "syncing", ""
         return ("voting", "") if said.active else ("changing view", "")
 
     async def submit(self, raws: tuple[bytes, ...]) -> tuple[Accepted | Rejected, ...]:
         """Hand in submissions; one outcome each. Accepted is not final."""
-        return await self.runtime.submit(raws)
+        return await self.runtime.desk.submit(raws)
 
     async def receipt(self, transaction: TransactionId, *, timeout_ms: int) -> Final | Expired | None:
         """The final receipt, waiting at most `timeout_ms`."""
-        return await self.runtime.receipt(transaction, timeout_ms=timeout_ms)
+        return await self.runtime.desk.receipt(transaction, timeout_ms=timeout_ms)
 
     async def published(self, above: int, *, timeout_ms: int) -> int:
         """Waits for a visible height above `above`."""
-        return await self.runtime.published(above, timeout_ms=timeout_ms)
+        return await self.runtime.desk.published(above, timeout_ms=timeout_ms)

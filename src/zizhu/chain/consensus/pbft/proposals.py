@@ -103,8 +103,12 @@ def refused(s: State, block: BlockHash, code: str) -> None:
     """The block breaks a rule: nobody honest prepares it; ask for another leader."""
     for height in sorted(s.slots):
         slot = s.slots[height]
-        if slot.block == block and not slot.refused:
-            assert slot.committed is None, f"a certified block is refused here: {code} at height {height}"
+        if slot.committed is not None and slot.committed.block == block:
+            # Once, it may have been this clock's fault while the block was fresh; twice, this node is broken.
+            assert not slot.certified_refused, f"a certified block is refused here: {code} at height {height}"
+            slot.certified_refused = True
+            votes.ask_certified(s, slot.committed)
+        elif slot.block == block and not slot.refused:
             slot.refused = True
             s.fault(s.leader(s.view), "block_refused", height=height, code=code)
             timing.request_view_change(s, "block_refused")
@@ -160,6 +164,7 @@ def built(s: State, event: Executed | None) -> None:
     """The block asked for by `maybe_propose`; dropped if this member no longer leads on its parent."""
     s.building = False
     if event is None:
+        # Nothing of what waits fits on this parent: ask again only when the pool has changed, never in a circle.
         s.waiting = Waiting(0, 0, s.waiting.unfinished)
         return
     s.learn(event)
@@ -203,11 +208,11 @@ def propose_tip(s: State) -> None:
 
 
 def proposal_signed(s: State, pending: Pending, signature: bytes) -> None:
-    """The leader's prepare is signed: send the proposal that carries it."""
-    vote = votes.vote_signed(s, pending, signature)
-    slot = s.slot(vote.height)
+    """The leader's prepare is signed: send the proposal that carries it, unless the height was synced meanwhile."""
+    if (slot := s.slots.get(pending.height)) is None or slot.proposal is None:
+        return
+    votes.vote_signed(s, pending, signature)
     unsigned = slot.proposal
-    assert unsigned is not None
     slot.proposal = Proposal(
         unsigned.epoch, unsigned.view, unsigned.header, unsigned.entries, unsigned.outcome, signature
     )

@@ -36,6 +36,8 @@ class Slot:
     block: BlockHash | None = None
     asked: bool = False
     refused: bool = False
+    certified_asked: bool = False
+    certified_refused: bool = False
     prepares: dict[MemberId, Vote] = field(default_factory=dict)
     commits: dict[MemberId, Vote] = field(default_factory=dict)
     verified: dict[tuple[int, MemberId], bool] = field(default_factory=dict)
@@ -62,7 +64,7 @@ class Pending:
 @dataclass
 class State:
     """All of a member's mutable state. `out` collects the effects of the step in hand; `leave` is a view
-    change that a part of it asks for."""
+    change that a part of it asks for; `requests` are (view, monotonic ms) of members that want to leave it."""
 
     setting: Setting
     voters: Electorate
@@ -87,7 +89,7 @@ class State:
     early: dict[MemberId, deque[msgspec.Struct]] = field(default_factory=dict)
     changes: dict[MemberId, ViewChange] = field(default_factory=dict)
     opening: bool = False
-    requests: dict[MemberId, int] = field(default_factory=dict)
+    requests: dict[MemberId, tuple[int, int]] = field(default_factory=dict)
     newest: dict[MemberId, Vote] = field(default_factory=dict)
     newest_change: dict[MemberId, ViewChange] = field(default_factory=dict)
     last_height: dict[MemberId, int] = field(default_factory=dict)
@@ -151,7 +153,7 @@ class State:
         while (slot := self.slots.get(height + 1)) is not None and slot.proposal is not None:
             assert slot.block is not None
             executed = self.known.get(slot.block)
-            if executed is None:
+            if executed is None or executed.ready.parent != ready.block:
                 break
             height, ready = height + 1, executed.ready
         return ready

@@ -157,16 +157,20 @@ def changes_counted(s: State) -> None:
 
 def _open(s: State, matching: list[MemberId]) -> None:
     """As the leader of a view with a quorum of VIEW-CHANGEs: write the NEW-VIEW down, then sign it."""
-    s.opening = True
     others = [member for member in matching if member != s.me]
     chosen = sorted([s.me, *others[: s.voters.needed - 1]])
     changes = [s.changes[member] for member in chosen]
+    s.persist(Entered(s.voters.record.number, s.view, changes, UNSIGNED))
+    sign_new_view(s, changes)
+
+
+def sign_new_view(s: State, changes: list[ViewChange]) -> None:
+    """Ask for the signature of this leader's NEW-VIEW, which stands in the vote log: the same one after a restart."""
+    s.opening = True
     epoch = s.voters.record.number
-    s.persist(Entered(epoch, s.view, changes, UNSIGNED))
     message = new_view_message(s.voters, epoch=epoch, view=s.view, changes=changes)
-    s.sign(
-        encode(("new-view", s.view)), message, Pending(s.view, "new-view", 0, NewView(epoch, s.view, changes, UNSIGNED))
-    )
+    pending = Pending(s.view, "new-view", 0, NewView(epoch, s.view, changes, UNSIGNED))
+    s.sign(encode(("new-view", s.view)), message, pending)
 
 
 def new_view_signed(s: State, pending: Pending, signature: bytes) -> None:

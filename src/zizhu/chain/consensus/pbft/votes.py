@@ -179,10 +179,9 @@ def adopt(s: State, certificate: Certificate) -> bool:
     if executed is None:
         slot = s.slot(certificate.height)
         slot.committed = certificate
-        if not slot.asked or slot.block != block:
-            slot.asked = True
-            signers = tuple(MemberId(each.member) for each in certificate.signatures if each.member != s.me)
-            s.out.append(Execute(block, None, (), signers, fresh=False))
+        if not slot.certified_asked:
+            slot.certified_asked = True
+            ask_certified(s, certificate)
         return False
     assert executed.ready.outcome == certificate.outcome, (
         f"height {certificate.height}: own execution gives {executed.ready.outcome.hex()}, "
@@ -192,6 +191,12 @@ def adopt(s: State, certificate: Certificate) -> bool:
     s.out.append(Commit(certificate))
     new_head(s, executed.ready, certificate)
     return True
+
+
+def ask_certified(s: State, certificate: Certificate) -> None:
+    """A certified block is wanted whatever this node's clock says of it: from any of its signers."""
+    signers = tuple(MemberId(each.member) for each in certificate.signatures if each.member != s.me)
+    s.out.append(Execute(BlockHash(certificate.block), None, (), signers, fresh=False))
 
 
 def new_head(s: State, ready: Ready, certificate: Certificate) -> None:

@@ -127,6 +127,8 @@ def error_reply(error: ZizhuError, headers: Headers, statuses: Mapping[str, int]
     sent: dict[str, str] = {"cache-control": "no-store"}
     if isinstance(error, Busy):
         sent["retry-after"] = str(max(1, math.ceil(error.retry_after_ms / 1000)))
+    if error.code in (HOST, ORIGIN):
+        sent["connection"] = "close"
     if error.code is METHOD:
         sent["allow"] = str(error.values["allowed"])
     body = ErrorReply(error_body(error, language_of(headers)))

@@ -57,6 +57,8 @@ class FakeNode:
         self.pool: list[ParsedSubmission] = []
         self.refusal: ZizhuError | None = None
         """Refuses every submission when set."""
+        self.moved_waiters = 0
+        """Who waits for a block."""
         self._visible = 0
         self._hidden = False
         self._moved = asyncio.Event()
@@ -172,12 +174,15 @@ class FakeNode:
 
     async def published(self, above: int, *, timeout_ms: int) -> int:
         """Waits until the visible height is above `above`."""
+        self.moved_waiters += 1
         try:
             async with asyncio.timeout(timeout_ms / 1000):
                 while self._visible <= above:
                     await self._moved.wait()
         except TimeoutError:
             pass
+        finally:
+            self.moved_waiters -= 1
         return self._visible
 
     def _publish(self) -> None:

@@ -1,0 +1,115 @@
+"""A node's blocks on their way: built, executed and written, committed, dropped.
+
+Decides what is written in front of which effect: a block's record stands before any vote on it, its commit record
+before anybody is answered. Refuses to know why a block is built or certified: the engine says so.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from zizhu.chain.consensus import port as engine
+from zizhu.chain.consensus.port import Ready
+from zizhu.chain.ledger.branches import Executed
+from zizhu.chain.ledger.ledger import Ledger
+from zizhu.chain.ledger.pool import Pool
+from zizhu.chain.ledger.records import encode_block_record, encode_commit_record
+from zizhu.chain.ledger.recovery import committed_batch
+from zizhu.chain.model.certificate import Certificate
+from zizhu.chain.model.effects import Persist, Record, Report
+from zizhu.chain.model.ids import BlockHash, Instant, MemberId
+from zizhu.chain.node.assembly import entries_of
+from zizhu.chain.node.clients import Admission
+from zizhu.chain.node.events import Effect, Keep, Published
+
+
+@dataclass
+class Blocks:
+    """The blocks between the head and the newest proposal of one node. `put` takes effects in their order;
+    `written` are blocks whose record is in the log, by height."""
+
+    me: MemberId
+    ledger: Ledger
+    pool: Pool
+    admission: Admission
+    put: Callable[[Effect], None]
+    written: dict[BlockHash, int] = field(default_factory=dict)
+    _in_flight: dict[BlockHash, tuple[int, int]] = field(default_factory=dict)
+
+    def build(self, now: Instant, asked: engine.Build) -> engine.Executed | None:
+        """A new block from the pool, executed; its record is written before anything is said about it."""
+        parameters = self.ledger.record.parameters
+        candidates = self.pool.take(parameters.block_transactions_max * (parameters.window + 1))
+        executed = self.ledger.build(asked.parent, candidates=candidates, wall_ms=now.wall_ms, proposer=self.me)
+        if not executed.transactions and not asked.empty:
+            self.ledger.drop(executed.hash)
+            return None
+        self._in_flight[executed.hash] = (executed.height, len(executed.transactions))
+        return self.executed(executed)
+
+    def executed(self, executed: Executed) -> engine.Executed:
+        """Bodies are durable before any vote on them: the record goes in front of what the engine does next."""
+        if executed.hash not in self.written:
+            self.written[executed.hash] = executed.height
+            self.put(Persist((Record("blocks", encode_block_record(executed.block_bytes)),)))
+        return engine.Executed(
+            ready_of(executed), executed.block.header, entries_of(executed.block, executed.transactions)
+        )
+
+    def commit(self, now: Instant, certificate: Certificate, *, agreed_now: bool) -> None:
+        """A certified child of the head: adopt it, make it durable, then answer.
+
+        `agreed_now`: this member took part in the agreement just now, so who was overtaken in it is noted; of a
+        block that is synced that would accuse a leader of what others saw long ago.
+        """
+        committed = self.ledger.commit(BlockHash(certificate.block))
+        executed = committed.executed
+        record = encode_commit_record(certificate, executed.outcome, list(executed.receipts))
+        self.put(Persist((Record("blocks", record),)))
+        if batch := committed_batch(self.ledger.ledger_id, committed):
+            self.put(Keep(tuple(batch)))
+        self.put(Published(executed.height))
+        if agreed_now:
+            self.pool.committed(executed.transactions, now.monotonic_ms)
+        else:
+            self.pool.remove([one.id for one in executed.transactions], now.monotonic_ms)
+        self.admission.final(executed.receipts)
+        for removed in self.pool.expire(executed.height, now.monotonic_ms):
+            self.admission.expired(removed.transaction.id, executed.height)
+        self.put(Report("committed", {"height": executed.height, "transactions": len(executed.transactions)}))
+        for at in [at for at, height in self.written.items() if height <= executed.height]:
+            del self.written[at]
+        for at in [at for at, (height, _) in self._in_flight.items() if height <= executed.height]:
+            del self._in_flight[at]
+
+    def drop(self, now: Instant, keep: tuple[BlockHash, ...]) -> None:
+        """Forget executed blocks that lost: all but `keep`, its ancestors and descendants."""
+        kept = [block for block in keep if self.ledger.executed(block) is not None]
+        if kept:
+            self.ledger.drop_all_but_descendants(kept[0])
+        elif self.ledger.head.block not in keep:
+            self.ledger.drop_all()
+        self._in_flight = {
+            at: counted for at, counted in self._in_flight.items() if self.ledger.executed(at) is not None
+        }
+        self.pool.restart_turns(now.monotonic_ms)
+
+    def waiting(self, now: Instant) -> engine.Waiting:
+        """What the engine may know of the pool."""
+        waiting = self.pool.waiting
+        free = max(0, waiting - sum(count for _, count in self._in_flight.values()))
+        oldest = self.pool.oldest_waiting_ms
+        return engine.Waiting(free, 0 if oldest is None else now.monotonic_ms - oldest, waiting)
+
+
+def ready_of(executed: Executed) -> Ready:
+    """What the engine knows of an executed block."""
+    header = executed.block.header
+    return Ready(
+        height=executed.height,
+        block=executed.hash,
+        parent=BlockHash(header.parent),
+        outcome=executed.outcome_hash,
+        time_ms=header.time_ms,
+        has_root=executed.outcome.root_height == executed.height,
+        count=len(executed.transactions),
+    )
