@@ -57,7 +57,9 @@ def problems(page: str, text: str) -> list[str]:
     """What a page misses, and what it names that the code does not have."""
     code, told = declared(), rows(text)
     missing = [f"{page}: no row for {each.name}, tag {each.tag}, {each.source}" for each in code if each not in told]
-    strange = [f"{page}: {each.name}, tag {each.tag}, {each.source} is not in the code" for each in told if each not in code]
+    strange = [
+        f"{page}: {each.name}, tag {each.tag}, {each.source} is not in the code" for each in told if each not in code
+    ]
     return missing + strange
 
 
