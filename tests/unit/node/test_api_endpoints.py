@@ -39,7 +39,9 @@ class Client:
 
     async def get(self, path: str, status: int = 200, **headers: str) -> dict:
         """A JSON reply of this status."""
-        reply = await self.http.get(API + path, headers={name.replace("_", "-"): text for name, text in headers.items()})
+        reply = await self.http.get(
+            API + path, headers={name.replace("_", "-"): text for name, text in headers.items()}
+        )
         assert reply.status_code == status, reply.text
         return reply.json()
 
@@ -196,7 +198,9 @@ def test_lists_have_pages_that_meet_without_gap_or_double() -> None:
 
     async def act(client: Client) -> None:
         for nonce in range(1, 8):
-            await client.post(client.chain.call(ONE, nonce, "increment", b"n"), client.chain.call(TWO, nonce, "burn", 1))
+            await client.post(
+                client.chain.call(ONE, nonce, "increment", b"n"), client.chain.call(TWO, nonce, "burn", 1)
+            )
             client.node.make_block()
         heights: list[int] = []
         step: int | None = client.node.visible_height
@@ -286,7 +290,12 @@ def test_only_this_nodes_own_pages_are_served() -> None:
     """A foreign Host (DNS rebinding) is misdirected, a foreign Origin forbidden; every reply has a policy."""
 
     async def act(client: Client) -> None:
-        for host, status in (("evil.example", 421), ("127.0.0.1", 421), ("127.0.0.1:80", 421), (f"LOCALHOST:{PORT}", 200)):
+        for host, status in (
+            ("evil.example", 421),
+            ("127.0.0.1", 421),
+            ("127.0.0.1:80", 421),
+            (f"LOCALHOST:{PORT}", 200),
+        ):
             reply = await client.http.get(f"{API}/status", headers={"host": host})
             assert reply.status_code == status, host
             assert "default-src 'self'" in reply.headers["content-security-policy"]

@@ -210,7 +210,7 @@ def test_slow_bodies_are_closed(node: ServedNode, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.row("F-7")
 def test_what_is_plain_is_served(node: ServedNode) -> None:
     """Chunked bodies, pipelined requests and kept connections are answered, each once and in order."""
-    chunked = post(CHUNKED, body=b'1\r\n{\r\n1\r\n}\r\n0\r\n\r\n')
+    chunked = post(CHUNKED, body=b"1\r\n{\r\n1\r\n}\r\n0\r\n\r\n")
     got = exchange(node, get(b"Host: @") + chunked + get(b"Host: @", CLOSE, line=b"GET /nothing HTTP/1.1"))
     codes = [part[:3] for part in got.split(b"HTTP/1.1 ")[1:]]
     assert codes == [b"200", b"400", b"404"] and b"missing required field" in got

@@ -191,7 +191,7 @@ class EngineStatus:
 class Setting:
     """What an engine starts from. `head` is the last committed block (height 0: the genesis) and
     `head_certificate` its certificate; `epoch_start` the height of the epoch's starting block; `votes` what the
-    vote log holds, in order; `tentative` the executed blocks above the head; `recent` the certificates of the
+    vote log holds, in order; `tentative` the head's block and the executed blocks above it; `recent` the certificates of the
     last blocks, ascending; `seed` a number drawn once by the driver."""
 
     me: MemberId
@@ -217,3 +217,8 @@ class ConsensusEngine(Protocol):
         ...
 
     def status(self) -> EngineStatus: ...
+
+    def remembered(self) -> tuple[bytes, ...]:
+        """Those records of `Setting.votes` that the vote log must go on holding, in order; the rest may be
+        forgotten. Asked at the start, before the first step."""
+        ...

@@ -13,7 +13,7 @@ from zizhu.chain.crypto.hashing import block_hash, single_witness_hash, transact
 from zizhu.chain.ledger.branches import Executed
 from zizhu.chain.ledger.ledger import Ledger
 from zizhu.chain.ledger.pool import Pool
-from zizhu.chain.ledger.transactions import ID_BYTES
+from zizhu.chain.ledger.transactions import ID_BYTES, Parsed
 from zizhu.chain.ledger.validate import Invalid, ParsedBlock, check_clock
 from zizhu.chain.model.block import Block, BlockHeader
 from zizhu.chain.model.compact import BundleEntry, Entry, SingleEntry
@@ -310,11 +310,11 @@ def taken_positions(entry: BundleEntry) -> list[int]:
     return [position for position in range(len(entry.taken) * 8) if entry.taken[position // 8] >> (position % 8) & 1]
 
 
-def entries_of(executed: Executed) -> tuple[Entry, ...]:
-    """What names the items of an executed block in a proposal."""
-    transactions = iter(executed.transactions)
+def entries_of(block: Block, parsed: tuple[Parsed, ...]) -> tuple[Entry, ...]:
+    """What names the items of a block, whose transactions are `parsed`, in a proposal."""
+    transactions = iter(parsed)
     entries: list[Entry] = []
-    for item in executed.block.items:
+    for item in block.items:
         match item:
             case Single():
                 transaction = next(transactions)

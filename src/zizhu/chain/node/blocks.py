@@ -51,7 +51,9 @@ class Blocks:
         if executed.hash not in self.written:
             self.written[executed.hash] = executed.height
             self.put(Persist((Record("blocks", encode_block_record(executed.block_bytes)),)))
-        return engine.Executed(ready_of(executed), executed.block.header, entries_of(executed))
+        return engine.Executed(
+            ready_of(executed), executed.block.header, entries_of(executed.block, executed.transactions)
+        )
 
     def commit(self, now: Instant, certificate: Certificate, *, agreed_now: bool) -> None:
         """A certified child of the head: adopt it, make it durable, then answer.

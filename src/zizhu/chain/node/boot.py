@@ -1,7 +1,7 @@
 """From a genesis, two logs and two stores to a node machine at its head: the same for production and simulator.
 
 Decides the order of recovery: index behind the block log, state behind the index, votes last. Reads through the
-storage ports; writes nothing that the block log cannot redo.
+storage ports; writes nothing that the block log cannot redo, and shortens a vote log that has grown long.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,6 +16,7 @@ from zizhu.chain.ledger.archive import BlockArchive
 from zizhu.chain.ledger.branches import Executed
 from zizhu.chain.ledger.ledger import Ledger
 from zizhu.chain.ledger.recovery import Rooms, recover
+from zizhu.chain.ledger.validate import ParsedBlock
 from zizhu.chain.model.block import Block
 from zizhu.chain.model.genesis import SignedGenesis
 from zizhu.chain.model.ids import BlockHash, MemberId
@@ -26,6 +27,9 @@ from zizhu.chain.storage.port import KeyValueStore, Log
 
 RECENT_CERTIFICATES = 64
 """How far back certificates are read to answer members that ask what they voted."""
+
+VOTES_KEPT = 50_000
+"""A vote log of more records is shortened at the start."""
 
 
 @dataclass(frozen=True)
@@ -66,17 +70,28 @@ def boot(setup: BootSetup) -> NodeMachine:
         head_certificate=None if commit is None else commit.certificate,
         epoch_start=0,
         votes=votes,
-        tentative=tuple(_told(executed) for executed in tentative),
+        tentative=(*_head_block(ledger, archive), *(_told(executed) for executed in tentative)),
         recent=tuple(each.certificate for each in recent if each is not None),
         disk_was_used=ledger.head.height > 0 or bool(recovered.tentative),
         seed=setup.seed,
     )
-    machine = NodeMachine(
-        me=setup.me, voters=voters, ledger=ledger, archive=archive, consensus=setup.consensus(setting)
-    )
+    consensus = setup.consensus(setting)
+    _forget_old_votes(setup.vote_log, len(votes), consensus)
+    machine = NodeMachine(me=setup.me, voters=voters, ledger=ledger, archive=archive, consensus=consensus)
     for block, body in recovered.tentative:
         machine.blocks.written[block] = body.header.height
     return machine
+
+
+def _forget_old_votes(log: Log, count: int, consensus: ConsensusEngine) -> None:
+    """Write what still matters at the end of a long vote log, durably, and let go of what stands before it."""
+    if count < VOTES_KEPT:
+        return
+    remembered = consensus.remembered()
+    if remembered:
+        positions = log.append(remembered)
+        log.sync()
+        log.forget_before(positions[0])
 
 
 def _execute_again(ledger: Ledger, blocks: list[tuple[BlockHash, Block]]) -> list[Executed]:
@@ -90,7 +105,18 @@ def _execute_again(ledger: Ledger, blocks: list[tuple[BlockHash, Block]]) -> lis
 
 
 def _told(executed: Executed) -> EngineExecuted:
-    return EngineExecuted(ready_of(executed), executed.block.header, entries_of(executed))
+    return EngineExecuted(ready_of(executed), executed.block.header, entries_of(executed.block, executed.transactions))
+
+
+def _head_block(ledger: Ledger, archive: BlockArchive) -> tuple[EngineExecuted, ...]:
+    """The head itself, as a block that can be proposed again: a view may start with it as its tip."""
+    head = ledger.head
+    block = archive.block(head.height)
+    if block is None:
+        return ()
+    parsed = ledger.parse_block(block, head.block)
+    assert isinstance(parsed, ParsedBlock), f"the head is not well formed: {parsed}"
+    return (EngineExecuted(_head(ledger, archive), block.header, entries_of(block, parsed.transactions)),)
 
 
 def _head(ledger: Ledger, archive: BlockArchive) -> Ready:

@@ -259,10 +259,10 @@ class NodeMachine:
                 self._out.append(Report("peer_fault", {"peer": peer.hex(), "rule": executed}))
                 self.sync.blame(peer, self._now.monotonic_ms)
                 break
-            ready = self.blocks.executed(executed).ready
+            told = self.blocks.executed(executed)
             self.blocks.commit(self._now, certified.certificate, agreed_now=False)
             self._pool_changed = True
-            self._events.append(engine.Synced(ready, certified.certificate))
+            self._events += (told, engine.Synced(told.ready, certified.certificate))
             self._settle_engine()
         self._ask_for_blocks()
 

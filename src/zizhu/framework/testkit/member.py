@@ -15,7 +15,6 @@ from zizhu.chain.model.errors import ZizhuError
 from zizhu.chain.model.ids import Instant, MemberId
 from zizhu.chain.node import events
 from zizhu.chain.node.events import Answer, Effect, Event, Keep, Published, Verify
-from zizhu.chain.storage.port import Change, Delete, Put
 from zizhu.framework.testkit.fakes.disk import FakeDisk, FakeLog
 
 if TYPE_CHECKING:
@@ -182,10 +181,7 @@ class SimulatedMember:
             world.checkers.answered(self, effect)
             world.answered(self, effect)
         elif isinstance(effect, Keep):
-            changes: list[Change] = [
-                Delete(key) if value is None else Put(key, value) for key, value in effect.changes.items()
-            ]
-            world.keep(self, effect, changes)
+            self.state.write(effect.batch, durable=False)
         else:
             assert isinstance(effect, Published)
             world.checkers.published(self, effect)
@@ -229,8 +225,10 @@ class SimulatedMember:
         """What was written is durable: let go what waited for it."""
         for name in ("blocks", "votes"):
             self.logs[name].sync()
-        for data, position in positions:
-            self.world.archive(self, data, position)
+        assert self.machine is not None
+        changes = self.world.kind.index_changes(self.machine, positions)
+        if changes:
+            self.index.write(changes, durable=False)
         life = self.life
         while self._held and self.life == life:
             effect = self._held[0]

@@ -17,7 +17,7 @@ from zizhu.chain.model.errors import SpokeWrongly
 from zizhu.chain.model.transaction import Submission
 from zizhu.chain.network.wire import Wire
 from zizhu.chain.node import events
-from zizhu.chain.node.events import Answer, Event, Keep
+from zizhu.chain.node.events import Answer, Event
 from zizhu.chain.storage.port import Change
 from zizhu.framework.testkit.byzantine import Actor, make_actor
 from zizhu.framework.testkit.checkers import Checkers, ReadRecord, Violation
@@ -40,7 +40,8 @@ class Kind(Protocol):
 
     name: str
     read_record: ReadRecord
-    make: Make
+
+    def maker(self, consortium: Consortium) -> Make: ...
 
     def consortium(self, plan: Plan) -> Consortium: ...
 
@@ -56,13 +57,11 @@ class Kind(Protocol):
         """The protocol state in a word, for the report of faults × states."""
         ...
 
-    def submit(self, raw: bytes) -> events.Request: ...
-
     def sender(self, item: Submission) -> int: ...
 
-    def keep(self, member: SimulatedMember, effect: Keep) -> Sequence[Change]: ...
-
-    def archive(self, member: SimulatedMember, data: bytes, position: int) -> Sequence[Change]: ...
+    def index_changes(self, machine: Machine, written: list[tuple[bytes, int]]) -> Sequence[Change]:
+        """What durable records of the block log, each with its position, mean for the index."""
+        ...
 
     def digest(self, machine: Machine) -> str:
         """What two honest members at the same height must have in common."""
@@ -88,7 +87,7 @@ class Simulation:
         self.members = [SimulatedMember(self, position, id_) for position, id_ in enumerate(ids)]
         self.position = {id_: position for position, id_ in enumerate(ids)}
         self.actors: dict[int, Actor] = {}
-        self.clients = Clients(self, kind.make)
+        self.clients = Clients(self, kind.maker(self.consortium))
         self.faults = Faults(self, plan)
         self.peer_faults: dict[str, int] = {}
         self.events = 0
@@ -225,16 +224,6 @@ class Simulation:
         """A client hears."""
         if member.id not in self.checkers.byzantine:
             self.clients.answered(answer)
-
-    def keep(self, member: SimulatedMember, effect: Keep) -> None:
-        """A batch for the state store, not durable by itself."""
-        member.state.write(self.kind.keep(member, effect), durable=False)
-
-    def archive(self, member: SimulatedMember, data: bytes, position: int) -> None:
-        """A durable record of the block log, for the index."""
-        changes = self.kind.archive(member, data, position)
-        if changes:
-            member.index.write(changes, durable=False)
 
     # -- what happens to members -------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from zizhu.chain.model.compact import Entry, SingleEntry
 from zizhu.chain.model.effects import Persist, Record, Report, Send, SetTimer, Sign
 from zizhu.chain.model.encoding import encode
 from zizhu.chain.model.errors import SpokeWrongly
-from zizhu.chain.model.ids import ZERO_HASH, BlockHash, Instant, MemberId, OutcomeHash
+from zizhu.chain.model.ids import ZERO_HASH, BlockHash, Instant, MemberId, OutcomeHash, TransactionId
 from zizhu.chain.model.receipt import SUCCEEDED, Receipt
 from zizhu.chain.model.transaction import Single, submission_codec
 from zizhu.chain.network.messages import (
@@ -36,7 +36,7 @@ from zizhu.chain.network.messages import (
     WholeBlock,
 )
 from zizhu.chain.node import events
-from zizhu.chain.node.events import Accepted, Answer, Final, Published
+from zizhu.chain.node.events import Accepted, Answer, Final, Published, Submitted
 from zizhu.chain.storage.port import Log
 from zizhu.framework.testkit.consortium import Consortium
 
@@ -318,7 +318,7 @@ class SmallNode:
         return self.head if block == self.head.ready.block else self.done.get(block)
 
     def _execute(self, asked: port.Execute) -> None:
-        done = self.done.get(asked.block)
+        done = self.done.get(asked.block) or next((each for each in self.chain[-16:] if each.ready.block == asked.block), None)
         if done is not None:
             self._tell(done.executed())
             return
@@ -540,12 +540,13 @@ class SmallNode:
     def _asked(self, asked: events.Asked) -> None:
         match asked.request:
             case events.Submit():
-                item = submission_codec.decode(asked.request.raw)
+                item = submission_codec.decode(asked.request.raws[0])
                 assert isinstance(item, Single)
                 each = self._add(item)
                 if each in self.pool:
                     self.out.append(Send(self.others, Gossip([item])))
-                self.out.append(Answer(asked.client, Accepted((transaction_id(self.consortium.suite, item.body),))))
+                accepted = Accepted((TransactionId(each),))
+                self.out.append(Answer(asked.client, Submitted((accepted,))))
                 self._pool_changed()
             case events.Await():
                 height = self.places.get(asked.request.transaction)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from zizhu.chain.model.ids import TransactionId
 from zizhu.chain.node import events
-from zizhu.chain.node.events import Accepted, Answer, Expired, Final, Rejected
+from zizhu.chain.node.events import Answer, Expired, Final, Rejected, Submitted
 
 if TYPE_CHECKING:
     from zizhu.framework.testkit.member import SimulatedMember
@@ -75,7 +75,7 @@ class Clients:
         if member.machine is None:
             return
         wanted.tries += 1
-        for request in (self.world.kind.submit(wanted.raw), events.Await(wanted.transaction)):
+        for request in (events.Submit((wanted.raw,)), events.Await(wanted.transaction)):
             self._numbers += 1
             number = self._numbers
             self._asking[number] = wanted
@@ -90,7 +90,9 @@ class Clients:
             case Final():
                 if answer.reply.receipt.transaction == wanted.transaction:
                     wanted.final = answer.reply.receipt.height
-            case Rejected():
-                wanted.refusals.append(answer.reply.error.code)
-            case Accepted() | Expired():
+            case Submitted():
+                for outcome in answer.reply.outcomes:
+                    if isinstance(outcome, Rejected):
+                        wanted.refusals.append(outcome.error.code.code)
+            case Expired():
                 pass

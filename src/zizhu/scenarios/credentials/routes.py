@@ -6,6 +6,7 @@ uploader's digest in headers, so that it is never held in memory. Refuses to kno
 
 import dataclasses
 from collections.abc import AsyncIterator
+from urllib.parse import unquote
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -85,7 +86,7 @@ class VoucherRoutes:
     async def register(self, request: Request) -> Response:
         """Takes a file and registers it."""
         known_parameters(request)
-        type_ = request.headers.get(TYPE_HEADER, DEFAULT_TYPE)
+        type_ = unquote(request.headers.get(TYPE_HEADER, DEFAULT_TYPE))
         done = await self._custodian.register(type_, _pieces(request), named_digest=_named_digest(request))
         reply = await self._as_of(done.found)
         created = msgspec.structs.replace(reply, created=done.created)
@@ -230,6 +231,11 @@ _PAGE = (
     Parameter("after", "query", "Go on behind this", "integer"),
     Parameter("limit", "query", "At most so many", "integer"),
 )
+_UPLOAD = (Parameter(DIGEST_HEADER, "header", "The uploader's digest by the type's algorithm, 64 hex digits"),)
+_REGISTER = (
+    Parameter(TYPE_HEADER, "header", f"Type of the voucher, percent-encoded UTF-8, by default {DEFAULT_TYPE}"),
+    *_UPLOAD,
+)
 _BASE = f"{PREFIX}/vouchers"
 _ONE = f"{_BASE}/{{index}}"
 
@@ -274,9 +280,11 @@ def _reads(handlers: VoucherRoutes) -> list[Endpoint]:
 
 def _acts(handlers: VoucherRoutes) -> list[Endpoint]:
     registers = _documents(
-        "Register a file; 200 when it is one of this issuer's vouchers", (), 413, status=201, file=True
+        "Register a file; 200 when it is one of this issuer's vouchers", _REGISTER, 413, status=201, file=True
     )
-    replaces = _documents("Put another file in the place of a voucher's", _INDEX, 403, 404, 409, 413, file=True)
+    replaces = _documents(
+        "Put another file in the place of a voucher's", (*_INDEX, *_UPLOAD), 403, 404, 409, 413, file=True
+    )
     transfers = _documents("Transfer a voucher to another account", _INDEX, 403, 404, 409)
     revokes = _documents("Revoke a voucher", _INDEX, 403, 404, 409)
     verifies = _documents("Whether a file is a voucher, by this member's ledger", (), 413, file=True)

@@ -109,7 +109,7 @@ def verify_digests(
     found: list[Record] = []
     last: Agreed[list[Record]] | None = None
     for algorithm, digest in digests.items():
-        last = agree(sources, lambda reader, digest=digest: reader.find(digest), needed=needed, clock=clock)
+        last = agree(sources, _finding(digest), needed=needed, clock=clock)
         found += [record for record in last.value if record.algorithm == algorithm]
     assert last is not None, "a file has a digest"
     return _with(judge_file(digests, found), last)
@@ -169,7 +169,7 @@ def verify_hosted(
         return _with(old, known)
     others: list[Record] = []
     for one in digests.values():
-        others += agree(sources, lambda reader, one=one: reader.find(one), needed=needed, clock=clock).value
+        others += agree(sources, _finding(one), needed=needed, clock=clock).value
     return _with(_judge_stranger(record, digest, others), known)
 
 
@@ -190,6 +190,10 @@ def _judge_stranger(record: Record, digest: bytes, others: Sequence[Record]) -> 
         reason_zh=f"文件的 {record.algorithm} 摘要为 {digest.hex()},账本记录的是 {record.digest.hex()}",
         record=record,
     )
+
+
+def _finding(digest: bytes) -> Callable[[EvidenceReader], AsOf[list[Record]]]:
+    return lambda reader: reader.find(digest)
 
 
 def _replaced_ms(record: Record, digest: bytes) -> int | None:

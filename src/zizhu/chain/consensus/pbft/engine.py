@@ -114,6 +114,10 @@ class Pbft:
         reason = s.lost or ("recalling" if s.recalling else "")
         return EngineStatus("pbft", s.view, s.active, s.leader(s.view), s.voting, reason)
 
+    def remembered(self) -> tuple[bytes, ...]:
+        """See `ConsensusEngine`."""
+        return memory.remembered(self._state)
+
     def _received(self, peer: MemberId, message: msgspec.Struct) -> None:
         s = self._state
         if peer not in s.voters.keys or peer == s.me:
@@ -155,7 +159,7 @@ class Pbft:
             case Vote():
                 votes.receive_vote(s, peer, message)
             case ViewRequest():
-                s.requests[peer] = (message.view, s.now.monotonic_ms)
+                s.requests[peer] = message.view
                 timing.requests_counted(s)
 
     def _replay_early(self) -> None:

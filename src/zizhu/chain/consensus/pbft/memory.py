@@ -4,6 +4,8 @@ Decides whether this key may vote. A member whose vote log is missing, restored 
 vote that a peer shows, has lost its memory: its key never votes again. Source: docs/protocol/pbft.md.
 """
 
+from typing import assert_never
+
 from zizhu.chain.consensus.pbft import timing, view_change, votes
 from zizhu.chain.consensus.pbft.messages import (
     Changed,
@@ -19,7 +21,7 @@ from zizhu.chain.consensus.pbft.messages import (
     VoteRecord,
     vote_record_codec,
 )
-from zizhu.chain.consensus.pbft.state import State, certificate_order
+from zizhu.chain.consensus.pbft.state import KEPT_BELOW_HEAD, State, certificate_order
 from zizhu.chain.crypto.hashing import vote_message
 from zizhu.chain.model.certificate import PREPARE
 from zizhu.chain.model.effects import Report, Send, SetTimer
@@ -78,6 +80,33 @@ def _restore_view(s: State, entered: Entered | None, changed: Changed | None) ->
         s.active = False
     s.newest_own_view = s.view
     s.voted = {key: pair for key, pair in s.voted.items() if key[0] >= s.view}
+
+
+def remembered(s: State) -> tuple[bytes, ...]:
+    """What of the vote log still matters: where this member stands, its greatest certificate, and its votes of this
+    view that are not far below the head. Without the newest vote of all, a peer that shows it would look newer."""
+    kept: dict[str, bytes] = {}
+    votes_kept: list[bytes] = []
+    newest = (-1, -1, -1)
+    for data in s.setting.votes:
+        record = vote_record_codec.decode(data)
+        match record:
+            case Voted():
+                position = (record.view, record.height, record.phase)
+                if record.view >= s.view and record.height > s.head.height - KEPT_BELOW_HEAD:
+                    votes_kept.append(data)
+                if position > newest:
+                    newest, kept["newest"] = position, data
+            case Prepared():
+                if record.certificate == s.best:
+                    kept["prepared"] = data
+            case Opened():
+                kept.setdefault("opened", data)
+            case Changed() | Entered() | Lost():
+                kept[type(record).__name__] = data
+            case _:
+                assert_never(record)
+    return tuple(dict.fromkeys((*kept.values(), *votes_kept)))
 
 
 def begin(s: State) -> None:

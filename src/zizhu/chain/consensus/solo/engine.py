@@ -92,6 +92,10 @@ class Solo:
         """See `ConsensusEngine`."""
         return EngineStatus("solo", 0, True, self._setting.me, True, "")
 
+    def remembered(self) -> tuple[bytes, ...]:
+        """The last vote."""
+        return self._setting.votes[-1:]
+
     def _begin(self) -> list[Effect]:
         """Sign again what was written down and not certified before a restart; otherwise the first block."""
         voted = self._voted

@@ -12,7 +12,9 @@ from functools import partial
 from zizhu.chain.contracts.port import ContractEngine
 from zizhu.chain.contracts.script.engine import engine as script
 from zizhu.chain.crypto.accounts import member_id
+from zizhu.chain.crypto.guomi.suite import suite as guomi
 from zizhu.chain.crypto.hashing import block_hash, outcome_hash, vote_message
+from zizhu.chain.crypto.international.suite import suite as international
 from zizhu.chain.crypto.port import Suite
 from zizhu.chain.ledger.archive import BlockArchive
 from zizhu.chain.ledger.branches import Executed
@@ -66,7 +68,7 @@ class FakeConsortium:
         parameters: Parameters | None = None,
     ) -> None:
         self.suite = suite
-        self.suites = {suite.code: suite}
+        self.suites = {one.code: one for one in (guomi, international, suite)}
         self.genesis = _found(suite, members, name, contracts, parameters or Parameters())
         self.replicas = [
             self._replica(number, member.name) for number, member in enumerate(self.genesis.genesis.record.members)
