@@ -5,7 +5,7 @@ plug-ins serve: they are found in the entry-point group `zizhu.http`.
 """
 
 from collections.abc import Sequence
-from importlib.metadata import entry_points
+from typing import cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from zizhu.chain.model.errors import AskedWrongly, ErrorCode, OperatingFault, ZizhuError
+from zizhu.chain.node import plugins as doors
 from zizhu.chain.node.api import chain_routes, node_routes, proof_routes
 from zizhu.chain.node.api.bodies import BODY
 from zizhu.chain.node.api.faults import HEX_SHOWN, METHOD, NO_ADDRESS, error_reply, our_fault
@@ -38,11 +39,11 @@ def find_plugins() -> dict[str, RoutesFactory]:
     Raises OperatingFault (`http.plugin`) for one that cannot be imported.
     """
     found: dict[str, RoutesFactory] = {}
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+    for name in doors.names(GROUP):
         try:
-            found[entry.name] = entry.load()
-        except (ImportError, AttributeError) as error:
-            raise OperatingFault(BAD_PLUGIN, name=entry.name, reason=str(error)) from error
+            found[name] = cast(RoutesFactory, doors.load(GROUP, name))
+        except OperatingFault as error:
+            raise OperatingFault(BAD_PLUGIN, name=name, reason=str(error.values.get("reason", error))) from error
     return found
 
 
