@@ -262,7 +262,8 @@ class NodeMachine:
             told = self.blocks.executed(executed)
             self.blocks.commit(self._now, certified.certificate, agreed_now=False)
             self._pool_changed = True
-            self._events += (told, engine.Synced(told.ready, certified.certificate))
+            # Committed first: told of the block alone, an engine that holds its certificate would commit it again.
+            self._events += (engine.Synced(told.ready, certified.certificate), told)
             self._settle_engine()
         self._ask_for_blocks()
 
