@@ -264,7 +264,8 @@ class NodeMachine:
             told = self.blocks.executed(executed)
             self.blocks.commit(self._now, certified.certificate, agreed_now=False)
             self._pool_changed = True
-            self._events += (told, engine.Synced(told.ready, certified.certificate))
+            # Synced first: an engine that hears of the execution first may certify the block itself, a second time.
+            self._events += (engine.Synced(told.ready, certified.certificate), told)
             self._settle_engine()
         self._ask_for_blocks()
 
