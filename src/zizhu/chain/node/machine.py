@@ -262,7 +262,9 @@ class NodeMachine:
             told = self.blocks.executed(executed)
             self.blocks.commit(self._now, certified.certificate, agreed_now=False)
             self._pool_changed = True
-            self._events += (told, engine.Synced(told.ready, certified.certificate))
+            # Synced first: an engine that holds a certificate of its own for this block would, told that the block
+            # is executed, commit it a second time.
+            self._events += (engine.Synced(told.ready, certified.certificate), told)
             self._settle_engine()
         self._ask_for_blocks()
 
