@@ -1,7 +1,9 @@
 """A view that starts on a certified block is closed at and below that block, also for who has not got it yet."""
 
+from zizhu.chain.consensus import port
 from zizhu.chain.consensus.pbft.messages import NewView, ViewChange, Vote
 from zizhu.chain.model.certificate import COMMIT
+from zizhu.chain.model.ids import BlockHash
 from zizhu.framework.testkit.council import Council, Letter, Seat
 
 BLOCK_2_AND_3 = 2
@@ -53,3 +55,30 @@ def test_nothing_is_prepared_below_the_certified_block_that_a_view_starts_on() -
         council.hand(Letter(liar.id, seat.id, council.proposal(rival, view=1)))
         assert not _prepared(seat, rival.ready.block)
         assert (liar.id.hex(), "below_start") in seat.faults()
+
+
+def test_who_enters_late_with_the_tip_committed_votes_on() -> None:
+    """A member that synced beyond a view's tip before it heard of the view holds what the tip was about: it takes part
+    in the next block instead of waiting for a proposal that comes no more."""
+    council = Council().start()
+    first, late = council.seats[0], council.seats[3]
+    first.wait_for(500)
+    council.deliver(lambda letter: not (isinstance(letter.message, Vote) and letter.message.phase == COMMIT))
+    late.down = True
+    for seat in council.seats[:3]:
+        seat.fire("view")
+    council.deliver()
+    council.commit_one()
+    assert [(seat.view, seat.head.height) for seat in council.seats[:3]] == [(1, 3)] * 3
+    late.down = False
+    for certificate in first.committed[1:]:
+        made = council.library[BlockHash(certificate.block)]
+        late.committed.append(certificate)
+        late.tell(made)
+        late.tell(port.Synced(made.ready, certificate))
+    first.tell(port.PeerStatus(late.id, 0, active=True, height=3))
+    council.deliver()
+    assert late.view == 1 and late.head.height == 3
+    council.commit_one()
+    assert [seat.head.height for seat in council.seats] == [4] * 4
+    assert _prepared(late, council.seats[0].head.block)
