@@ -24,13 +24,15 @@ class Patch:
 
 @dataclass(frozen=True)
 class Bug:
-    """A patch set, the row it belongs to ("" if none), and the seed that catches it: kind, seed, check."""
+    """A patch set, the row it belongs to ("" if none), and what catches it: a schedule, or a seed of a kind of
+    node; `check` is the promise that is broken then."""
 
     name: str
     row: str
     patches: tuple[Patch, ...]
     kind: str = "small"
     seed: int | None = None
+    schedule: str = ""
     check: str = ""
 
 
@@ -243,9 +245,9 @@ BUGS: tuple[Bug, ...] = (
         "A-7",
         (
             Patch(
-                "zizhu.chain.node.machine", "NodeMachine._commit",
-                'self._out.append(Persist((Record("blocks", record),)))',
-                'self._out.append(Persist((Record("blocks", record), Record("blocks", record))))',
+                "zizhu.chain.node.blocks", "Blocks.commit",
+                'self.put(Persist((Record("blocks", record),)))',
+                'self.put(Persist((Record("blocks", record), Record("blocks", record))))',
             ),
         ),
         kind="whole",
@@ -255,9 +257,9 @@ BUGS: tuple[Bug, ...] = (
         "",
         (
             Patch(
-                "zizhu.chain.node.machine", "NodeMachine._commit",
-                'self._out.append(Persist((Record("blocks", record),)))',
-                'self._out.append(Published(executed.height)); self._out.append(Persist((Record("blocks", record),)))',
+                "zizhu.chain.node.blocks", "Blocks.commit",
+                'self.put(Persist((Record("blocks", record),)))',
+                'self.put(Published(executed.height)); self.put(Persist((Record("blocks", record),)))',
             ),
         ),
         kind="whole",

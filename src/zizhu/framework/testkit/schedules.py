@@ -4,9 +4,13 @@ Decides who hears what, and when. Each function plays one schedule on a stage of
 checkers watch every step, and a seeded bug makes them speak.
 """
 
+import copy
 from collections.abc import Callable
 
+import msgspec
+
 from zizhu.chain.consensus.pbft.messages import NewView, Proposal, ViewChange, Vote
+from zizhu.chain.crypto.hashing import block_hash
 from zizhu.chain.model.certificate import COMMIT, PREPARE
 from zizhu.chain.network.messages import FetchBlock, Gossip, WholeBlock
 from zizhu.framework.testkit.stage import Pair, Stage, Waiting, Which
@@ -51,8 +55,6 @@ def fetches(each: Waiting) -> bool:
 
 def proposed(stage: Stage, view: int) -> tuple[int, Pair]:
     """Height and pair of the first proposal of a view that waits."""
-    from zizhu.chain.crypto.hashing import block_hash
-
     for each in stage.waiting:
         if isinstance(each.message, Proposal) and each.message.view == view:
             message = each.message
@@ -212,8 +214,6 @@ def commit_again(stage: Stage | None = None) -> Stage:
 def restored_backup(stage: Stage | None = None) -> Stage:
     """P-12 and A-15, n = 4: a member's disk is put back to what it was before its last votes. It asks the others,
     is shown a newer vote of its own, and never votes again; the others go on."""
-    import copy
-
     stage = stage or Stage(4)
     backup = copy.deepcopy(stage.members[1].disk)
     backup.crash()
@@ -230,6 +230,50 @@ def restored_backup(stage: Stage | None = None) -> Stage:
     return stage
 
 
+def double_proposal(stage: Stage | None = None) -> Stage:
+    """A-15, n = 4, X = node1: a member prepares a proposal, crashes, and restarts; X then proposes another block
+    for the same height and view to it."""
+    stage = stage or Stage(4, actors=(0,))
+    x, b = 0, 1
+    first = next(each.message for each in stage.waiting if proposals(0, b)(each))
+    assert isinstance(first, Proposal)
+    stage.deliver(proposals(0, b))
+    stage.drop()
+    stage.crash(b)
+    stage.restart(b)
+    stage.wake()
+    header = msgspec.structs.replace(first.header, time_ms=first.header.time_ms + 1)
+    pair = (block_hash(stage.consortium.suite, header), first.outcome)
+    vote = stage.vote(x, view=0, phase=PREPARE, pair=pair, height=header.height)
+    stage.say(x, b, msgspec.structs.replace(first, header=header, signature=vote.signature))
+    return stage
+
+
+def overtaken(stage: Stage | None = None) -> Stage:
+    """n = 4, X = node1: view 0 prepares heights 1 and 2 at A only; view 1 knows nothing of it and commits another
+    block at height 1. The tip of view 2 is that block, although A's certificate is of a greater height."""
+    stage = stage or Stage(4, actors=(0,))
+    x, b, c, a = 0, 1, 2, 3
+    stage.submit(x, stage.some_submission(1))
+    stage.deliver(lambda each: isinstance(each.message, Gossip))
+    stage.fire(x, "engine.batch")
+    stage.deliver(proposals(0, b, a), rounds=2)
+    stage.deliver(votes(PREPARE, 0, sources=(b,), targets=(a,)), rounds=2)
+    stage.drop()
+    stage.skip(20)
+    change_view(stage, 1, quorum=(x, b, c), leader=b)
+    three = (x, b, c)
+    stage.deliver(new_views(1, x, c))
+    stage.deliver(proposals(1, x, c))
+    stage.deliver(votes(PREPARE, 1, sources=three, targets=three), rounds=2)
+    stage.deliver(votes(COMMIT, 1, sources=three, targets=(b,)), rounds=2)
+    assert stage.heights()[b] >= 1
+    stage.drop()
+    change_view(stage, 2, quorum=(x, c, a), leader=c)
+    stage.deliver(rounds=ROUNDS)
+    return stage
+
+
 SCHEDULES: dict[str, Callable[[Stage | None], Stage]] = {
     "P-1": four_views,
     "P-2": withheld,
@@ -237,4 +281,6 @@ SCHEDULES: dict[str, Callable[[Stage | None], Stage]] = {
     "P-7": power_loss,
     "A-14": commit_again,
     "P-12": restored_backup,
+    "A-15": double_proposal,
+    "tip": overtaken,
 }
