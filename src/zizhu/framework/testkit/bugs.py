@@ -124,12 +124,14 @@ VIEWLESS = (
 )
 
 BUGS: tuple[Bug, ...] = (
-    Bug("commits without the view", "P-1", VIEWLESS),
+    Bug("commits without the view", "P-1", VIEWLESS, schedule="P-1", check="agreement"),
     Bug(
         "quorum of 2f+1 at n = 5 and 6",
         "P-11",
         (Patch("zizhu.chain.consensus.quorum", "quorum", "(n + faults_tolerated(n)) // 2 + 1",
                "2 * faults_tolerated(n) + 1"),),
+        seed=0,
+        check="every certificate is valid",
     ),  # fmt: skip
     Bug(
         "a vote before the block is held and executed",
@@ -147,6 +149,8 @@ BUGS: tuple[Bug, ...] = (
                 "        return\n",
             ),
         ),
+        schedule="P-2",
+        check="nothing undurable leaves",
     ),
     Bug(
         "ancestors of the tip prepared again one by one",
@@ -164,17 +168,23 @@ BUGS: tuple[Bug, ...] = (
                 "        s.tip = tip\n",
             ),
         ),
+        schedule="P-3",
+        check="later prepared certificates descend from what is committed",
     ),
     Bug(
         "a vote leaves before it is durable",
         "P-7",
         (Patch(PBFT + "votes", "cast", "s.persist(*((before, record) if before is not None else (record,)))", "pass"),),
+        schedule="P-7",
+        check="nothing undurable leaves",
     ),
     Bug(
         "a certificate may name a signer twice",
         "A-21",
         (Patch("zizhu.chain.consensus.certificate", "verify_certificate",
                "if any(earlier >= later for earlier, later in itertools.pairwise(signers)):", "if False:"),),
+        seed=48,
+        check="every certificate is valid",
     ),  # fmt: skip
     Bug(
         "the tip is the highest certificate, whatever its view",
@@ -183,6 +193,8 @@ BUGS: tuple[Bug, ...] = (
             Patch(PBFT + "view_change", "tip_of", "key=certificate_order",
                   "key=lambda c: (-1, -1, -1) if c is None else (c.height, c.view, c.phase)"),
         ),
+        schedule="tip",
+        check="later prepared certificates descend from what is committed",
     ),
     Bug(
         "a view starts without its tip",
@@ -195,33 +207,30 @@ BUGS: tuple[Bug, ...] = (
                 "        s.start, s.start_height = s.head.block, s.head.height\n        s.drop_all_but(None)",
             ),
         ),
+        seed=9,
+        check="later prepared certificates descend from what is committed",
     ),
     Bug(
         "a view change forgets what was prepared",
         "",
         (Patch(PBFT + "view_change", "own_greatest", "return max(s.best, head, key=certificate_order)",
                "return head"),),
+        seed=9,
+        check="later prepared certificates descend from what is committed",
     ),  # fmt: skip
     Bug(
         "a restart forgets the votes cast",
         "A-15",
         (Patch(PBFT + "memory", "restore", "for data in s.setting.votes:", "for data in s.setting.votes[:1]:"),),
-    ),
-    Bug(
-        "a commit vote does not wait for the ones below it",
-        "",
-        (
-            Patch(
-                PBFT + "votes", "_prepared",
-                "if not (is_tip or height <= s.head.height + 1 or (below is not None and below.commit_cast)):",
-                "if False:",
-            ),
-        ),
+        schedule="A-15",
+        check="no double vote",
     ),
     Bug(
         "a commit vote without its prepared certificate on disk",
         "P-7",
         (Patch(PBFT + "votes", "_commit_vote", "before: Prepared | None = Prepared(certificate)", "before = None"),),
+        seed=0,
+        check="nothing undurable leaves",
     ),
     Bug(
         "the witness that failed is remembered under the transaction's id",
@@ -239,6 +248,8 @@ BUGS: tuple[Bug, ...] = (
             ),
         ),
         kind="whole",
+        seed=185,
+        check="liveness",
     ),
     Bug(
         "a block is applied twice",
@@ -251,6 +262,8 @@ BUGS: tuple[Bug, ...] = (
             ),
         ),
         kind="whole",
+        seed=0,
+        check="each height applied once, in order",
     ),
     Bug(
         "readers see a block before its certificate is durable",
@@ -263,6 +276,8 @@ BUGS: tuple[Bug, ...] = (
             ),
         ),
         kind="whole",
+        seed=0,
+        check="an answer is durable",
     ),
     Bug(
         "the map of used nonces is off by one",
@@ -274,5 +289,7 @@ BUGS: tuple[Bug, ...] = (
                   "(used << above) | (1 << above)"),
         ),
         kind="whole",
+        seed=3,
+        check="exactly once",
     ),
 )
