@@ -357,8 +357,10 @@ def _new_view_by_another(scene: Scene) -> tuple[Seat, msgspec.Struct, str]:
     consortium = scene.council.consortium
     good = scene.new_view()
     message = new_view_message(consortium.voters, epoch=0, view=1, changes=good.changes)
-    return scene.peer, NewView(0, 1, good.changes, consortium.sign(consortium.members[2], message)), (
-        "new_view_signature"
+    return (
+        scene.peer,
+        NewView(0, 1, good.changes, consortium.sign(consortium.members[2], message)),
+        ("new_view_signature"),
     )
 
 

@@ -75,7 +75,9 @@ def _parameters() -> list[Parameters]:
     return made
 
 
-@pytest.mark.parametrize("parameters", _parameters(), ids=lambda p: f"{p.window}-{p.view_timeout_ms}-{p.view_timeout_cap_ms}")
+@pytest.mark.parametrize(
+    "parameters", _parameters(), ids=lambda p: f"{p.window}-{p.view_timeout_ms}-{p.view_timeout_cap_ms}"
+)
 def test_the_cap_leaves_room_for_a_full_window(parameters: Parameters) -> None:
     """The cap of the back-off is at least window x worst execution + 8 network delays; the worst execution is a
     quarter of the first view time-out."""

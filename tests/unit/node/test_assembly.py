@@ -290,9 +290,7 @@ def test_names_of_entries_and_items_agree() -> None:
     for item, entry in zip(executed.block.items, proposal.entries, strict=True):
         if isinstance(item, Single):
             assert isinstance(entry, SingleEntry)
-            witness = single_witness_hash(
-                suite, code=item.suite, public_key=item.public_key, signature=item.signature
-            )
+            witness = single_witness_hash(suite, code=item.suite, public_key=item.public_key, signature=item.signature)
             assert (entry.transaction, entry.witness) == (transaction_id(suite, item.body), witness)
         else:
             assert isinstance(entry, BundleEntry)

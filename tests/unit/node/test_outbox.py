@@ -69,7 +69,8 @@ class Witness:
     def _wrote(self, written: Written) -> None:
         self.written += written
 
-    def _failed(self, error: OperatingFault) -> None:
+    def _failed(self, error: BaseException) -> None:
+        assert isinstance(error, OperatingFault)
         self.failure = error.code.code
 
 

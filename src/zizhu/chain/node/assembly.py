@@ -48,7 +48,7 @@ class Job:
     entries: tuple[Entry, ...]
     sources: tuple[MemberId, ...]
     fresh: bool
-    arrived: Instant
+    arrived_ms: int
     items: list[Submission | None] = field(default_factory=list)
     asks: int = 0
     asked_ms: int = 0
@@ -95,7 +95,8 @@ class Assembler:
             if len(self._jobs) >= JOBS_MAX:
                 self.out.append(Report("assembly_full", {"jobs": len(self._jobs)}))
                 return
-            job = Job(asked.block, asked.header, asked.entries, asked.sources, asked.fresh, now)
+            arrived_ms = asked.arrived_ms or now.wall_ms
+            job = Job(asked.block, asked.header, asked.entries, asked.sources, asked.fresh, arrived_ms)
             self._jobs[asked.block] = job
         else:
             job.sources = tuple(dict.fromkeys((*job.sources, *asked.sources)))
@@ -286,7 +287,7 @@ class Assembler:
         return check_clock(
             header.time_ms,
             parent_time_ms=parent_time_ms,
-            wall_ms=job.arrived.wall_ms,
+            wall_ms=job.arrived_ms,
             tolerance_ms=self._ledger.record.parameters.clock_tolerance_ms,
         )
 
@@ -330,9 +331,7 @@ def _name_of_item(suite: Suite, item: Submission) -> bytes:
     """The name of the entry that `item` belongs to."""
     match item:
         case Single():
-            witness = single_witness_hash(
-                suite, code=item.suite, public_key=item.public_key, signature=item.signature
-            )
+            witness = single_witness_hash(suite, code=item.suite, public_key=item.public_key, signature=item.signature)
             return encode((transaction_id(suite, item.body), witness))
         case Bundle():
             return encode(item.header)

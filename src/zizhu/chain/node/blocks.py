@@ -34,6 +34,8 @@ class Blocks:
     put: Callable[[Effect], None]
     written: dict[BlockHash, int] = field(default_factory=dict)
     _in_flight: dict[BlockHash, tuple[int, int]] = field(default_factory=dict)
+    _free_since_ms: int | None = None
+    """Since when something waits that stands in no block: what the batch rule means by waiting."""
 
     def build(self, now: Instant, asked: engine.Build) -> engine.Executed | None:
         """A new block from the pool, executed; its record is written before anything is said about it."""
@@ -48,6 +50,7 @@ class Blocks:
     def executed(self, executed: Executed) -> engine.Executed:
         """Bodies are durable before any vote on them: the record goes in front of what the engine does next."""
         self._in_flight[executed.hash] = (executed.height, len(executed.transactions))
+        self._free_since_ms = None
         if executed.hash not in self.written:
             self.written[executed.hash] = executed.height
             self.put(Persist((Record("blocks", encode_block_record(executed.block_bytes)),)))
@@ -86,7 +89,7 @@ class Blocks:
         kept = [block for block in keep if self.ledger.executed(block) is not None]
         if kept:
             self.ledger.drop_all_but_descendants(kept[0])
-        elif self.ledger.head.block not in keep:
+        else:
             self.ledger.drop_all()
         self._in_flight = {
             at: counted for at, counted in self._in_flight.items() if self.ledger.executed(at) is not None
@@ -97,8 +100,12 @@ class Blocks:
         """What the engine may know of the pool."""
         waiting = self.pool.waiting
         free = max(0, waiting - sum(count for _, count in self._in_flight.values()))
-        oldest = self.pool.oldest_waiting_ms
-        return engine.Waiting(free, 0 if oldest is None else now.monotonic_ms - oldest, waiting)
+        if not free:
+            self._free_since_ms = None
+        elif self._free_since_ms is None:
+            self._free_since_ms = now.monotonic_ms
+        since = self._free_since_ms
+        return engine.Waiting(free, 0 if since is None else now.monotonic_ms - since, waiting)
 
 
 def ready_of(executed: Executed) -> Ready:

@@ -88,6 +88,8 @@ class Admission:
     _good: dict[tuple[bytes, bytes, bytes], None] = field(default_factory=dict)
     _waiters: dict[TransactionId, list[int]] = field(default_factory=dict)
     _waits: dict[int, TransactionId] = field(default_factory=dict)
+    _undurable: dict[TransactionId, Receipt] = field(default_factory=dict)
+    _own: dict[TransactionId, tuple[ParsedSubmission, int]] = field(default_factory=dict)
 
     # -- submissions -------------------------------------------------------------------------------------------
 
@@ -166,7 +168,12 @@ class Admission:
         account = self.ledger.nonce_state(parsed.sender)
         if any(account.use_of(one.fields.nonce) is NonceUse.FREE for one in waiting):
             return False
-        return all(self.archive.locate(one.id) is not None for one in waiting)
+        return all(one.id in self._undurable or self.archive.locate(one.id) is not None for one in waiting)
+
+    def own_waiting(self, now_ms: int, older_than_ms: int) -> list[ParsedSubmission]:
+        """Submissions of this member's own clients that have waited here for so long, oldest first."""
+        self._own = {id_: held for id_, held in self._own.items() if self.pool.has(id_)}
+        return [parsed for parsed, since_ms in self._own.values() if now_ms - since_ms >= older_than_ms]
 
     def _verify(self, unverified: list[Unverified]) -> None:
         if unverified:
@@ -187,6 +194,7 @@ class Admission:
         if item.ask is not None:
             if fresh:
                 self.fresh.append(item.parsed)
+                self._own[item.parsed.transactions[0].id] = (item.parsed, now_ms)
             self._settle(item.ask, item.position, Accepted(tuple(one.id for one in item.parsed.transactions)))
 
     def _refused(self, item: Unverified, error: AskedWrongly) -> None:
@@ -222,8 +230,11 @@ class Admission:
     # -- receipts ----------------------------------------------------------------------------------------------
 
     def wait(self, client: int, transaction: TransactionId) -> None:
-        """Answer at once when the receipt is there, otherwise when it comes."""
-        receipt = self.archive.receipt(transaction)
+        """Answer at once when the receipt is there, otherwise when it comes.
+
+        A receipt that is certified and not durable yet is answered too: the answer stands behind its barrier.
+        """
+        receipt = self._undurable.get(transaction) or self.archive.receipt(transaction)
         if receipt is not None:
             self.out.append(Answer(client, Final(receipt)))
             return
@@ -240,7 +251,11 @@ class Admission:
 
     def final(self, receipts: tuple[Receipt, ...]) -> None:
         """Answer those who wait for these receipts. Called behind the barrier that makes them durable."""
+        durable = self.archive.head_height
+        if self._undurable:
+            self._undurable = {id_: held for id_, held in self._undurable.items() if held.height > durable}
         for receipt in receipts:
+            self._undurable[TransactionId(receipt.transaction)] = receipt
             for client in self._leave(TransactionId(receipt.transaction)):
                 self.out.append(Answer(client, Final(receipt)))
 

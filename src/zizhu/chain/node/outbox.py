@@ -10,7 +10,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from zizhu.chain.model.effects import Persist, Record
-from zizhu.chain.model.errors import OperatingFault
 from zizhu.chain.node.events import Effect
 from zizhu.chain.storage.port import Log
 
@@ -31,7 +30,7 @@ class Outbox:
         *,
         perform: Callable[[Effect], None],
         written: Callable[[Written], None],
-        failed: Callable[[OperatingFault], None],
+        failed: Callable[[BaseException], None],
     ) -> None:
         self._logs = logs
         self._perform = perform
@@ -99,8 +98,6 @@ class Outbox:
             self._halted = True
             self._held.clear()
             self._emptied.set()
-            if not isinstance(error, OperatingFault):
-                raise error
             self._failed(error)
             return
         self.syncs += 1

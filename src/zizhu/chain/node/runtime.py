@@ -14,7 +14,7 @@ import msgspec
 
 from zizhu.chain.crypto.port import Suite
 from zizhu.chain.model.effects import Persist, Report, Send, SetTimer, Sign
-from zizhu.chain.model.errors import OperatingFault, SpokeWrongly, ZizhuError
+from zizhu.chain.model.errors import SpokeWrongly, ZizhuError
 from zizhu.chain.model.ids import Instant, MemberId
 from zizhu.chain.network.messages import CertifiedBlocks, Gossip
 from zizhu.chain.network.port import Transport
@@ -135,8 +135,9 @@ class Runtime:
     def _step(self, event: Event) -> None:
         try:
             effects = self.machine.step(self.now(), event)
-        except AssertionError as error:
-            self._halt(f"an invariant is broken: {error}")
+        except Exception as error:
+            # Law 2: an exception out of a step is our bug; the machine may be half-way, so nothing goes on with it.
+            self._halt(f"{type(error).__name__}: {error}")
             raise
         for effect in effects:
             self._effect(effect)
@@ -210,7 +211,7 @@ class Runtime:
         if changes:
             self._parts.index.write(changes, durable=False)
 
-    def _disk_failed(self, error: OperatingFault) -> None:
+    def _disk_failed(self, error: BaseException) -> None:
         self._halt(str(error))
 
     def _halt(self, reason: str) -> None:
