@@ -19,8 +19,6 @@ from zizhu.chain.model.ids import BlockHash, Instant, MemberId, OutcomeHash
 
 EARLY_MESSAGES_MAX = 256
 """Messages of a view not entered yet that are kept, per member."""
-EARLY_PROPOSALS_MAX = 8
-"""Proposals among them."""
 VIEW_AHEAD_MAX = 1 << 16
 """How far above its own view a member listens; only a NEW-VIEW, which proves itself, may be further."""
 KEPT_BELOW_HEAD = 16
@@ -181,13 +179,18 @@ class State:
         self.out.append(Report("peer_fault", {"peer": peer.hex(), "rule": rule, **values}))
 
     def keep_early(self, peer: MemberId, message: msgspec.Struct) -> None:
-        """Keep a message of a view that is not entered yet; the oldest goes when there are too many. A proposal may
-        be long, so of proposals only those that could stand in a window are kept."""
+        """Keep a message of a view that is not entered yet; the oldest goes when there are too many. Proposals are
+        long: only a leader's own are kept, and no more than it may have in flight, the tip included."""
         queue = self.early.get(peer)
         if queue is None:
             queue = self.early[peer] = deque(maxlen=EARLY_MESSAGES_MAX)
-        if isinstance(message, Proposal) and sum(isinstance(each, Proposal) for each in queue) >= EARLY_PROPOSALS_MAX:
-            return
+        if isinstance(message, Proposal):
+            if self.leader(message.view) != peer:
+                self.fault(peer, "proposal_not_leader", view=message.view)
+                return
+            held = [each for each in queue if isinstance(each, Proposal)]
+            if len(held) > self.voters.record.parameters.window:
+                queue.remove(held[0])
         queue.append(message)
 
     def leave_for(self, view: int, reason: str) -> None:
