@@ -26,6 +26,8 @@ from zizhu.scenarios.credentials.replies import HistoryReply, RevokeRequest, Ser
 from zizhu.scenarios.credentials.verification import Source, judge_file, needed_of, verify_digests, verify_hosted
 
 FILE_TIMEOUT_MS = 120_000
+SERVICE_TIMEOUT_MS = 3_000
+"""How long a member may take to say whether it has a voucher service."""
 PROOF_WAIT_MS = 5_000
 PROOF_ROUNDS = 12
 UPLOAD_ROUNDS = 3
@@ -105,7 +107,7 @@ class Desk:
     def _ask_services(self) -> Iterator[Serving]:
         for place in self.places:
             try:
-                yield Serving(place, place.client.get("/vouchers/service", ServiceReply))
+                yield Serving(place, place.client.get("/vouchers/service", ServiceReply, timeout_ms=SERVICE_TIMEOUT_MS))
             except (OperatingFault, AskedWrongly):
                 continue
 
