@@ -48,7 +48,9 @@ class Town:
         """Ends the loop."""
         self._runner.close()
 
-    def register(self, data: bytes, *, type_: str = "document", at: int = 0, digest: bytes | None = None) -> Registration:
+    def register(
+        self, data: bytes, *, type_: str = "document", at: int = 0, digest: bytes | None = None
+    ) -> Registration:
         """A file, registered at member `at`."""
         return self.run(self.custodians[at].register(type_, pieces(data), named_digest=digest))
 

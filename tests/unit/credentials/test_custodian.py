@@ -159,5 +159,9 @@ def test_many_at_once_get_one_index_each(town: "Town") -> None:
 
 def test_types_have_names_in_both_languages() -> None:
     """The eight types are called something; a type of somebody's own keeps its name."""
-    assert (kind_name("invoice", "zh"), kind_name("invoice", "en"), kind_name("own", "zh")) == ("电子发票", "invoice", "own")
+    assert (kind_name("invoice", "zh"), kind_name("invoice", "en"), kind_name("own", "zh")) == (
+        "电子发票",
+        "invoice",
+        "own",
+    )
     assert {kind.algorithm for kind in KINDS.values()} == {"sm3", "sha256"}
