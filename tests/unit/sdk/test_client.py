@@ -1,7 +1,6 @@
 """The client: fails over, waits when busy, sends the same bytes again, and never says success before finality."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -184,10 +183,8 @@ def test_an_author_signs_with_fresh_nonces_and_lets_them_go(tmp_path: Path) -> N
         "root_height": 1,
         "time_ms": 1,
     }
-    any_final: Callable[[], list[object]] = lambda: [FINAL]
-    member = Scripted(
-        "a", submit=[ACCEPTED], transactions=any_final(), status=[status], accounts=[{"highest_nonce": 41}]
-    )
+
+    member = Scripted("a", submit=[ACCEPTED], transactions=[FINAL], status=[status], accounts=[{"highest_nonce": 41}])
     account = Account(suite, suite.digest(b"author"))
     nonces = NonceAllocator(tmp_path / "n", account=account.id, ledger=LedgerId(b"l" * 32))
     author = Author(client(member), account, Target(LedgerId(b"l" * 32), suite), nonces=nonces)
