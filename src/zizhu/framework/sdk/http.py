@@ -179,6 +179,9 @@ class HttpMember:
         if len(body) > REPLY_BYTES_MAX:
             self.close()
             raise OperatingFault(BAD_REPLY, url=self.url, reason=f"more than {REPLY_BYTES_MAX} bytes")
+        if response.length:
+            # http.client answers a read of so many bytes with fewer when the connection ends early.
+            raise http.client.IncompleteRead(body, response.length)
         if response.status >= 400:
             raise self._refusal(response.status, body)
         return Reply(response.status, headers, body)
