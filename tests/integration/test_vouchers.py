@@ -12,6 +12,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,9 @@ from zizhu.framework.testkit.fakes.backend import FakeConsortium
 from zizhu.scenarios.credentials.contract import genesis_contract
 from zizhu.scenarios.credentials.routes import routes
 
-SHARED = Path("/work/shared/data/vouchers")
+SAMPLES = Path(str(files("zizhu.scenarios.credentials") / "samples"))
+DOCUMENTS = Path(os.environ.get("ZIZHU_DOCUMENTS", str(SAMPLES)))
+"""A folder of documents that go through with the others; by default our own samples."""
 
 
 @dataclass(frozen=True)
@@ -317,9 +320,8 @@ def test_the_real_documents(quick: Network4, tmp_path: Path) -> None:
     """Two hundred mixed files: every one is registered, proved and verified offline; none but itself fits its proof."""
     folder = tmp_path / "many"
     folder.mkdir()
-    if SHARED.is_dir():
-        for path in SHARED.iterdir():
-            shutil.copy(path, folder / path.name)
+    for path in DOCUMENTS.iterdir():
+        shutil.copy(path, folder / path.name)
     generator = random.Random(7)
     while len(list(folder.iterdir())) < 199:
         number = len(list(folder.iterdir()))

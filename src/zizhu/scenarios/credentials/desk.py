@@ -138,7 +138,7 @@ class Desk:
         self, at: Serving, path: Path, type_: str, *, progress: Callable[[int], None] = lambda _: None
     ) -> VoucherAsOf:
         """Registers a file at a member; `progress` is told bytes, twice those of the file. Raises AskedWrongly."""
-        digest = self._digest(path, at.algorithm(type_), progress)
+        digest = _digest(path, at.algorithm(type_), progress)
         headers = {"x-zizhu-type": quote(type_), "x-zizhu-digest": digest.hex()}
         return self._upload(at.place, "/vouchers", path, headers, progress)
 
@@ -146,7 +146,7 @@ class Desk:
         """Puts a file in the place of the present one of a voucher."""
         record = self.reader.show(index).value
         at = self.signing_as(record.issuer.hex())
-        digest = self._digest(path, record.algorithm, progress)
+        digest = _digest(path, record.algorithm, progress)
         return self._upload(at.place, f"/vouchers/{index}/replace", path, {"x-zizhu-digest": digest.hex()}, progress)
 
     def transfer(self, index: int, to: str) -> VoucherAsOf:
@@ -165,10 +165,6 @@ class Desk:
         return at.place.client.post(
             f"/vouchers/{index}/revoke", msgspec.json.encode(RevokeRequest(reason)), VoucherAsOf
         )
-
-    def _digest(self, path: Path, algorithm: str, progress: Callable[[int], None]) -> bytes:
-        with opened(path) as stream:
-            return digest_stream(stream, (algorithm,), progress=progress)[algorithm]
 
     def _upload(
         self, place: Place, address: str, path: Path, headers: dict[str, str], progress: Callable[[int], None]
@@ -269,6 +265,11 @@ def opened(path: Path) -> BinaryIO:
         return path.open("rb")
     except OSError as error:
         raise AskedWrongly(UNREADABLE, path=path, reason=error.strerror) from None
+
+
+def _digest(path: Path, algorithm: str, progress: Callable[[int], None]) -> bytes:
+    with opened(path) as stream:
+        return digest_stream(stream, (algorithm,), progress=progress)[algorithm]
 
 
 def _query_of(client: MemberClient) -> Callable[..., QueryAnswer]:

@@ -72,9 +72,12 @@ class Registration:
 class Custodian:
     """One member's voucher service. For the event loop of its node."""
 
-    def __init__(self, backend: Backend, account: Account, *, folder: Path) -> None:
-        """Keeps files and nonces in `folder`, which is its own."""
+    def __init__(
+        self, backend: Backend, account: Account, *, folder: Path, file_bytes_max: int = FILE_BYTES_MAX
+    ) -> None:
+        """Keeps files and nonces in `folder`, which is its own; a file has at most `file_bytes_max` bytes."""
         self._backend = backend
+        self._file_bytes_max = file_bytes_max
         self._account = account
         self.account_id: AccountId = account.id
         self._target = Target(backend.ledger_id, backend.suite)
@@ -131,8 +134,8 @@ class Custodian:
         draft = self._vault.draft(algorithm)
         try:
             async for piece in pieces:
-                if draft.length + len(piece) > FILE_BYTES_MAX:
-                    raise AskedWrongly(TOO_LONG, bytes_max=FILE_BYTES_MAX)
+                if draft.length + len(piece) > self._file_bytes_max:
+                    raise AskedWrongly(TOO_LONG, bytes_max=self._file_bytes_max)
                 draft.write(piece)
             return await self._kept(draft, algorithm, named_digest)
         finally:
