@@ -25,7 +25,7 @@ from zizhu.cloud.nodes.network import genesis_path, read_network
 from zizhu.framework.sdk.http import HttpMember
 from zizhu.framework.sdk.keys import known_suite
 from zizhu.framework.sdk.proofs import Trust, trust_of_genesis, trust_of_id
-from zizhu.scenarios.credentials.answers import Answer, moment
+from zizhu.scenarios.credentials.answers import Answer, iso_moment, moment
 from zizhu.scenarios.credentials.contract import CONTRACT_NAME, DEFAULT_TYPE, kind_name
 from zizhu.scenarios.credentials.desk import Desk, Serving, opened
 from zizhu.scenarios.credentials.proof import check_voucher_proof, verify_file
@@ -132,8 +132,10 @@ def _register_all(desk: Desk, at: Serving, files: list[Path], type_: str, speake
 
 def _tell(error: ZizhuError, path: Path, speaker: Terminal) -> int:
     """Shows an error that ends one file of several; its exit code."""
-    if not speaker.as_json:
-        speaker.err.print(f"[bold]{escape(str(path))}[/]")
+    if speaker.as_json:
+        speaker.emit(texts.error_line(path, error, speaker.language), "")
+        return 2 if isinstance(error, AskedWrongly) else 1
+    speaker.err.print(f"[bold]{escape(str(path))}[/]")
     try:
         speaker.fail(error)
     except typer.Exit as ended:
@@ -242,7 +244,7 @@ def history(
                 told = act_reply(act)
                 actor = texts.account_text(told.actor, desk.name_of(told.actor))
                 line: dict[str, object] = msgspec.to_builtins(told)
-                line = {"index": index} | line | {"time": moment(act.time_ms)}
+                line = {"index": index} | line | {"time": iso_moment(act.time_ms)}
                 speaker.emit(line, texts.act_text(told, actor, speaker.language))
             after = page[-1].number
 

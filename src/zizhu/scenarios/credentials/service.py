@@ -167,8 +167,8 @@ class Custodian:
         height = self._backend.visible_height
         last = height + LIFETIME_BLOCKS
         used = ledger.nonce_state(self.account_id).highest
-        self._nonces.expire(height)
-        nonce = (await asyncio.to_thread(self._take_nonce, last, used))[0]
+        # The allocator syncs its file: that must not hold up the node's votes.
+        nonce = await asyncio.to_thread(self._take_nonce, height, used)
         call = Call(self._contract, method, arguments)
         steps = ledger.record.parameters.transaction_steps_max
         numbers = Numbers(nonce=nonce, valid_until_height=last, steps_max=steps)
@@ -177,9 +177,9 @@ class Custodian:
             receipt = await self._final(signed.raw, signed.ids[0])
         except AskedWrongly:
             # Refused or expired: it will never stand in a block, and nobody else has it.
-            self._nonces.settle(signed.nonces)
+            await asyncio.to_thread(self._nonces.settle, signed.nonces)
             raise
-        self._nonces.settle(signed.nonces)
+        await asyncio.to_thread(self._nonces.settle, signed.nonces)
         if receipt.code != "":
             raise failure(receipt.code, method=method)
         return decode_value(receipt.result)
@@ -189,8 +189,9 @@ class Custodian:
         state = self._backend.ledger.nonce_state(self.account_id)
         self._nonces.settle([one for one in self._nonces.open_nonces() if state.use_of(one) is not NonceUse.FREE])
 
-    def _take_nonce(self, last: int, used: int) -> list[int]:
-        return self._nonces.take(valid_until_height=last, highest_used=used)
+    def _take_nonce(self, height: int, used: int) -> int:
+        self._nonces.expire(height)
+        return self._nonces.take(valid_until_height=height + LIFETIME_BLOCKS, highest_used=used)[0]
 
     async def _final(self, raw: bytes, id_: TransactionId) -> Receipt:
         """The receipt; the same bytes are handed in again while the pool is busy."""
