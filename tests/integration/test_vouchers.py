@@ -160,7 +160,7 @@ def test_register_proof_verify_offline(network: Network4, tmp_path: Path) -> Non
     shutil.copy(genesis_path(network.folder), genesis_path(away))
     yes = network.zizhu("verify", file, proof, directory=away)
     assert (yes.code, yes.line["answer"], yes.line["verdict"]) == (0, "yes", "authentic")
-    assert yes.line["as_of" if "as_of" in yes.line else "height"]
+    assert (yes.line["height"], yes.line["ledger"]) == (cut.line["as_of_height"], network.consortium.ledger_id.hex())
     shown = network.zizhu("verify", file, proof, as_json=False, directory=away)
     assert "yes: authentic" in shown.out and "as of height" in shown.out and "visible online only" in shown.out
     nobody = tmp_path / "nobody"
@@ -186,6 +186,11 @@ def test_a_proof_of_another_network_is_no_other_ledger(quick: Network4, tmp_path
         own.close()
     no = quick.zizhu("verify", file, tmp_path / "own.zproof", as_json=False)
     assert no.code == 1 and "no: other ledger" in no.out
+    trusting = ["--trust", quick.consortium.ledger_id.hex()]
+    nowhere = quick.zizhu("verify", file, tmp_path / "own.zproof", *trusting, directory=tmp_path / "nowhere")
+    assert (nowhere.code, nowhere.line["verdict"], nowhere.line["check"]) == (1, "other ledger", "ledger")
+    junk = quick.zizhu("verify", file, file, *trusting, directory=tmp_path / "nowhere")
+    assert (junk.code, junk.line["verdict"], junk.line["check"]) == (1, "proof refused", "encoding")
 
 
 def test_a_folder_in_byte_order_without_links(quick: Network4, tmp_path: Path) -> None:
@@ -232,6 +237,10 @@ def test_transfer_replace_revoke_and_history(quick: Network4, tmp_path: Path) ->
     assert (revoked.code, revoked.line["verdict"]) == (0, "authentic, revoked")
     refused = quick.zizhu("transfer", index, "--to", account)
     assert refused.code == 2 and refused.line["error"]["code"] == "voucher.revoked"  # type: ignore[index]
+    own = quick.zizhu("register", new, "--member", "node2").line["index"]
+    assert quick.zizhu("transfer", own, "--to", "11" * 20).code == 0
+    gone = quick.zizhu("transfer", own, "--to", account)
+    assert gone.code == 2 and gone.line["error"]["code"] == "voucher.no_signer"  # type: ignore[index]
     acts = quick.zizhu("history", index).lines
     assert [act["action"] for act in acts] == ["register", "transfer", "transfer", "replace", "revoke"]
     assert [act["actor"] for act in acts] == [quick.accounts[number].id.hex() for number in (0, 0, 1, 0, 0)]
@@ -294,7 +303,13 @@ def test_one_member_down(quick: Network4, tmp_path: Path) -> None:
     """S1.11 in part: registration and verification go on through the other members."""
     file = tmp_path / "file"
     file.write_bytes(b"x")
+    (tmp_path / "early").write_bytes(b"early")
+    assert quick.zizhu("register", tmp_path / "early").line["index"] == 1
+    assert quick.zizhu("fetch", 1, "--out", tmp_path / "f", "--member", "node2").code == 2
     quick.stop(0)
+    down = quick.zizhu("verify", "--index", 1)
+    assert (down.code, down.line["error"]["code"]) == (1, "voucher.signer_down")  # type: ignore[index]
+    assert quick.zizhu("verify", tmp_path / "early").code == 0
     made = quick.zizhu("register", file)
     assert made.code == 0 and made.line["hosted_on"] == ["node2"]
     assert quick.zizhu("verify", file).code == 0

@@ -30,6 +30,7 @@ from zizhu.scenarios.credentials.contract import CONTRACT_NAME, DEFAULT_TYPE, ki
 from zizhu.scenarios.credentials.desk import Desk, Serving, opened
 from zizhu.scenarios.credentials.proof import check_voucher_proof, verify_file
 from zizhu.scenarios.credentials.replies import act_reply, answer_reply, voucher_reply
+from zizhu.scenarios.credentials.service import NOT_HOSTED
 
 app = typer.Typer(help="Register, prove and verify vouchers · 登记、证明、校验凭证", no_args_is_help=True)
 
@@ -373,6 +374,8 @@ def fetch(
             try:
                 with draft.open("wb") as sink:
                     digests = desk.fetch(place, index, sink)
+                if digests is None and member is not None:
+                    raise AskedWrongly(NOT_HOSTED, index=index)
                 answer = desk.verify_fetched(index, digests, custodian=place.name)
                 if answer.is_yes:
                     draft.replace(out)
@@ -392,7 +395,8 @@ def fetch(
 def _say(answer: Answer, path: Path | None, directory: Path, speaker: Terminal) -> int:
     """Shows an answer; its exit code."""
     code = 0 if answer.is_yes else 1
-    contract = answer.contract or _contract(directory)
+    # Where a proof is trusted by its ledger's id alone, there need be no network's folder.
+    contract = answer.contract if answer.record is None or answer.contract else _contract(directory)
     reply = answer_reply(answer, contract, speaker.language)
     speaker.emit(texts.answer_line(reply, path=path, exit_code=code), texts.answer_text(answer, speaker.language))
     return code

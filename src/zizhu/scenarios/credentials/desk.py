@@ -22,7 +22,7 @@ from zizhu.framework.sdk.client import API, PAUSE_MS, Clock, LedgerClient, Membe
 from zizhu.framework.sdk.http import UNREACHABLE, Member, Request, Upload
 from zizhu.scenarios.credentials.answers import Answer
 from zizhu.scenarios.credentials.contract import CONTRACT_NAME
-from zizhu.scenarios.credentials.replies import HistoryReply, RevokeRequest, ServiceReply, TransferRequest, VoucherAsOf
+from zizhu.scenarios.credentials.replies import RevokeRequest, ServiceReply, TransferRequest, VoucherAsOf
 from zizhu.scenarios.credentials.verification import Source, judge_file, needed_of, verify_digests, verify_hosted
 
 FILE_TIMEOUT_MS = 120_000
@@ -34,10 +34,17 @@ UPLOAD_ROUNDS = 3
 
 NO_SIGNER = ErrorCode(
     "voucher.no_signer",
-    "no member that answers signs as account {account}, which alone may do this",
-    "start that member with `zizhu node start NAME`; `zizhu voucher show` names issuer and holder",
-    "没有正在运行的成员以账户 {account} 签名,而只有该账户可以办理",
-    "请用 `zizhu node start NAME` 启动该成员;`zizhu voucher show` 会显示签发人与持有人",
+    "no member of this network signs as account {account}, which alone may do this",
+    "whoever has the key of that account does it; `zizhu voucher show` names issuer and holder",
+    "本网络没有成员以账户 {account} 签名,而只有该账户可以办理",
+    "请由持有该账户密钥的一方办理;`zizhu voucher show` 会显示签发人与持有人",
+)
+SIGNER_DOWN = ErrorCode(
+    "voucher.signer_down",
+    "no member that answers signs as account {account}, which alone can do this, and some do not answer",
+    "start the members that are down: `zizhu status` shows them, `zizhu node start NAME` starts one",
+    "没有应答的成员以账户 {account} 签名,而只有该账户可以办理;另有成员未应答",
+    "请启动未运行的成员:`zizhu status` 可查看,`zizhu node start NAME` 可启动",
 )
 NO_SUCH_MEMBER = ErrorCode(
     "voucher.no_such_member",
@@ -122,10 +129,16 @@ class Desk:
         raise AskedWrongly(NO_SUCH_MEMBER, name=name, names=", ".join(place.name for place in self.places))
 
     def signing_as(self, account: str) -> Serving:
-        """The service that signs as `account` (hex). Raises AskedWrongly (`voucher.no_signer`)."""
+        """The service that signs as `account` (hex).
+
+        Raises OperatingFault (`voucher.signer_down`) when it may be a member that does not answer, AskedWrongly
+        (`voucher.no_signer`) when all answer and none does.
+        """
         for one in self.serving():
             if one.service.account == account:
                 return one
+        if len(self.serving()) < len(self.places):
+            raise OperatingFault(SIGNER_DOWN, account=account)
         raise AskedWrongly(NO_SIGNER, account=account)
 
     def name_of(self, account: str) -> str:
@@ -199,11 +212,6 @@ class Desk:
         if best is None:
             raise AskedWrongly(UNREGISTERED, path=path)
         return AsOf(best, height, time_ms)
-
-    def history(self, index: int, *, after: int) -> HistoryReply:
-        """A page of a voucher's history, from the first member that answers."""
-        path = f"/vouchers/{index}/history?after={after}"
-        return self._ledger.ask(lambda member: member.get(path, HistoryReply))
 
     def proof(self, index: int, contract: bytes, *, height: int) -> bytes:
         """The proof of a voucher, as of a height of at least `height`; unverified. Waits for the next state root."""
