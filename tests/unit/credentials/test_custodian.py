@@ -134,17 +134,22 @@ def test_a_restarted_custodian_goes_on(town: "Town") -> None:
     assert town.backends[0].ledger.nonce_state(town.accounts[0].id).highest == 2
 
 
-def test_many_at_once_get_one_index_each(town: "Town") -> None:
-    """Forty uploads at the same time are forty vouchers."""
+def test_many_at_once_get_one_index_each_and_too_many_are_busy(town: "Town") -> None:
+    """Forty uploads at the same time: thirty-two vouchers, and eight are told when to come again."""
 
-    async def all_of_them() -> list[Registration]:
-        async def pieces(number: int) -> AsyncIterator[bytes]:
-            yield b"file %d" % number
+    async def pieces(number: int) -> AsyncIterator[bytes]:
+        yield b"file %d" % number
+        await asyncio.sleep(0)
 
-        return await asyncio.gather(*(town.custodians[0].register("document", pieces(n)) for n in range(40)))
+    async def all_of_them() -> list[Registration | BaseException]:
+        uploads = (town.custodians[0].register("document", pieces(number)) for number in range(40))
+        return await asyncio.gather(*uploads, return_exceptions=True)
 
-    indexes = [one.found.value.index for one in town.run(all_of_them())]
-    assert sorted(indexes) == list(range(1, 41))
+    ended = town.run(all_of_them())
+    indexes = [one.found.value.index for one in ended if isinstance(one, Registration)]
+    assert sorted(indexes) == list(range(1, 33))
+    assert [one.code.code for one in ended if isinstance(one, Busy)] == ["voucher.crowded"] * 8
+    assert town.register(b"afterwards").created
 
 
 def test_types_have_names_in_both_languages() -> None:

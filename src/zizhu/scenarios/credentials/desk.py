@@ -12,13 +12,13 @@ from urllib.parse import quote
 
 import msgspec
 
-from zizhu.chain.model.errors import AskedWrongly, ErrorCode, OperatingFault
+from zizhu.chain.model.errors import AskedWrongly, Busy, ErrorCode, OperatingFault
 from zizhu.chain.model.value import Value
 from zizhu.components.evidence.digests import Digester, digest_stream
 from zizhu.components.evidence.package import UNKNOWN_TYPE
 from zizhu.components.evidence.reading import AsOf, EvidenceReader
 from zizhu.components.evidence.record import Record, record_key
-from zizhu.framework.sdk.client import API, PAUSE_MS, Clock, LedgerClient, MemberClient, QueryAnswer
+from zizhu.framework.sdk.client import API, Clock, LedgerClient, MemberClient, QueryAnswer
 from zizhu.framework.sdk.http import UNREACHABLE, Member, Request, Upload
 from zizhu.scenarios.credentials.answers import Answer
 from zizhu.scenarios.credentials.contract import CONTRACT_NAME
@@ -30,7 +30,8 @@ SERVICE_TIMEOUT_MS = 3_000
 """How long a member may take to say whether it has a voucher service."""
 PROOF_WAIT_MS = 5_000
 PROOF_ROUNDS = 12
-UPLOAD_ROUNDS = 3
+UPLOAD_ROUNDS = 5
+UPLOAD_PAUSE_MS = 300
 
 NO_SIGNER = ErrorCode(
     "voucher.no_signer",
@@ -190,10 +191,10 @@ class Desk:
                     upload = Upload(stream, path.stat().st_size, progress)
                     request = Request("POST", API + address, upload, headers, FILE_TIMEOUT_MS)
                     return place.client.read(place.client.member.exchange(request), VoucherAsOf)
-            except OperatingFault:
+            except (OperatingFault, Busy) as error:
                 if not left:
                     raise
-                self._clock.pause(PAUSE_MS)
+                self._clock.pause(error.retry_after_ms if isinstance(error, Busy) else UPLOAD_PAUSE_MS)
         raise AssertionError("the last round returns or raises")
 
     # Reading

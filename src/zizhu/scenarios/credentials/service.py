@@ -34,6 +34,9 @@ from zizhu.scenarios.credentials.vault import Draft, Vault
 
 FILE_BYTES_MAX = 256 * 1024 * 1024
 """Longest file that a custodian takes."""
+UPLOADS_MAX = 32
+"""Files that may be on their way in at once."""
+RETRY_MS = 500
 FINAL_MS = 20_000
 """How long a caller waits for finality."""
 SALT_BYTES = 32
@@ -51,6 +54,13 @@ TOO_LONG = ErrorCode(
     "split the document, or register an archive of it elsewhere",
     "文件超过托管上限 {bytes_max} 字节",
     "请拆分文件后再登记",
+)
+CROWDED = ErrorCode(
+    "voucher.crowded",
+    "this custodian takes {uploads_max} files at once and has no room for another",
+    "upload again after {retry_after_ms} ms, or at another member",
+    "该托管方同时最多接收 {uploads_max} 个文件,目前已满",
+    "请在 {retry_after_ms} 毫秒后重新上传,或改向其他成员登记",
 )
 NOT_HOSTED = ErrorCode(
     "voucher.not_hosted",
@@ -78,6 +88,7 @@ class Custodian:
         """Keeps files and nonces in `folder`, which is its own; a file has at most `file_bytes_max` bytes."""
         self._backend = backend
         self._file_bytes_max = file_bytes_max
+        self._uploads = 0
         self._account = account
         self.account_id: AccountId = account.id
         self._target = Target(backend.ledger_id, backend.suite)
@@ -94,7 +105,8 @@ class Custodian:
     ) -> Registration:
         """Takes a file, keeps it, and registers its digest; returns once that is final.
 
-        Raises AskedWrongly (`voucher.type`, `voucher.digest_differs`, `voucher.too_long`, `sdk.expired`), Busy,
+        Raises AskedWrongly (`voucher.type`, `voucher.digest_differs`, `voucher.too_long`, `sdk.expired`), Busy
+        (`voucher.crowded`, and what the pool says),
         OperatingFault (`voucher.storage`, `sdk.not_final`).
         """
         algorithm = self.reader.types().get(type_)
@@ -131,7 +143,10 @@ class Custodian:
         return self._vault.find(record.algorithm, record.digest) is not None
 
     async def _take(self, algorithm: str, pieces: AsyncIterator[bytes], named_digest: bytes | None) -> bytes:
+        if self._uploads >= UPLOADS_MAX:
+            raise Busy(CROWDED, retry_after_ms=RETRY_MS, uploads_max=UPLOADS_MAX)
         draft = self._vault.draft(algorithm)
+        self._uploads += 1
         try:
             async for piece in pieces:
                 if draft.length + len(piece) > self._file_bytes_max:
@@ -139,6 +154,7 @@ class Custodian:
                 draft.write(piece)
             return await self._kept(draft, algorithm, named_digest)
         finally:
+            self._uploads -= 1
             draft.drop()
 
     async def _kept(self, draft: Draft, algorithm: str, named_digest: bytes | None) -> bytes:
