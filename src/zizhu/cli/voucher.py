@@ -112,17 +112,21 @@ def register(
         desk = _desk(directory, speaker)
         at = desk.at(member)
         at.algorithm(type_)
-        code = _register_all(desk, at, files, type_, speaker)
+        code = _register_all(desk, None if member is None else at, files, type_, speaker)
     raise typer.Exit(code)
 
 
-def _register_all(desk: Desk, at: Serving, files: list[Path], type_: str, speaker: Terminal) -> int:
-    """Registers in order; a file that fails is told, and the others go on. The worst exit code."""
+def _register_all(desk: Desk, wanted: Serving | None, files: list[Path], type_: str, speaker: Terminal) -> int:
+    """Registers in order, at the member that is wanted or at whichever answers; a file that fails is told, and the
+    others go on. The worst exit code."""
     code = 0
     with _progress(files, speaker) as advance:
         for path in files:
             try:
-                done = desk.register(at, path, type_, progress=advance)
+                if wanted is None:
+                    at, done = desk.register_somewhere(path, type_, progress=advance)
+                else:
+                    at, done = wanted, desk.register(wanted, path, type_, progress=advance)
             except ZizhuError as error:
                 code = max(code, _tell(error, path, speaker))
                 continue

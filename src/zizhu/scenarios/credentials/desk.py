@@ -22,7 +22,13 @@ from zizhu.framework.sdk.client import API, Clock, LedgerClient, MemberClient, Q
 from zizhu.framework.sdk.http import UNREACHABLE, Member, Request, Upload
 from zizhu.scenarios.credentials.answers import Answer
 from zizhu.scenarios.credentials.contract import CONTRACT_NAME
-from zizhu.scenarios.credentials.replies import RevokeRequest, ServiceReply, TransferRequest, VoucherAsOf
+from zizhu.scenarios.credentials.replies import (
+    RevokeRequest,
+    ServiceReply,
+    TransferRequest,
+    VoucherAsOf,
+    voucher_reply,
+)
 from zizhu.scenarios.credentials.verification import Source, judge_file, needed_of, verify_digests, verify_hosted
 
 FILE_TIMEOUT_MS = 120_000
@@ -155,6 +161,27 @@ class Desk:
         digest = _digest(path, at.algorithm(type_), progress)
         headers = {"x-zizhu-type": quote(type_), "x-zizhu-digest": digest.hex()}
         return self._upload(at.place, "/vouchers", path, headers, progress)
+
+    def register_somewhere(
+        self, path: Path, type_: str, *, progress: Callable[[int], None] = lambda _: None
+    ) -> tuple[Serving, VoucherAsOf]:
+        """Registers a file at the first member that answers, and at the next when that one dies on the way.
+
+        What the dead one has still registered is found on the ledger, and not registered again.
+        """
+        while True:
+            at = self.at(None)
+            try:
+                return at, self.register(at, path, type_, progress=progress)
+            except OperatingFault:
+                self._serving = [one for one in self.serving() if one is not at]
+                if not self._serving:
+                    raise
+            digest = _digest(path, at.algorithm(type_), lambda _: None)
+            for record in (found := self.reader.find(digest)).value:
+                if record.issuer.hex() == at.service.account:
+                    voucher = voucher_reply(record, bytes.fromhex(at.service.contract))
+                    return at, VoucherAsOf(voucher, found.height, found.time_ms, hosted_here=False, created=True)
 
     def replace(self, index: int, path: Path, *, progress: Callable[[int], None] = lambda _: None) -> VoucherAsOf:
         """Puts a file in the place of the present one of a voucher."""
