@@ -7,10 +7,10 @@ from typing import TypeVar
 
 import pytest
 
+from zizhu.chain.crosschain.proofs import build_ledger_proof
 from zizhu.chain.crypto.guomi.suite import suite as guomi
 from zizhu.chain.crypto.hashing import genesis_contract_id
 from zizhu.chain.crypto.international.suite import suite as international
-from zizhu.chain.crosschain.proofs import build_ledger_proof
 from zizhu.chain.crypto.port import Suite
 from zizhu.chain.ledger.proofs import Entry, state_entry
 from zizhu.components.evidence.record import Record, record_key
