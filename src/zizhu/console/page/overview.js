@@ -143,17 +143,17 @@ function membersOf(status, record) {
     if (member.me) return [nodeState(status), status.reason && h("span", { class: "second" }, status.reason)];
     return isUp(member, status) ? state("good", t("link.up")) : state("bad", t("link.down"));
   };
-  const roleOf = (member) => [
-    member.member === status.leader && h("span", { class: "tag accent" }, t("member.leader")),
-    " ",
-    member.me && h("span", { class: "tag" }, t("member.me")),
+  const nameOf = (member) => [
+    h("strong", {}, member.name),
+    member.member === status.leader && [" ", h("span", { class: "tag accent" }, t("member.leader"))],
+    member.me && [" ", h("span", { class: "tag" }, t("member.me"))],
+    h("span", { class: "second" }, member.organisation),
   ];
   const columns = [
-    { title: t("member"), cell: (one) => [h("strong", {}, one.name), h("span", { class: "second" }, one.organisation)] },
-    { title: t("member.role"), cell: roleOf },
+    { title: t("member"), class: "name", cell: nameOf },
     { title: t("member.state"), cell: stateOf },
-    { title: t("height"), class: "number", cell: (one) => number(heightOf(one)) },
-    { title: t("member.id"), class: "wide", cell: (one) => id(one.member) },
+    { title: t("height"), class: "number", cell: (one) => (heightOf(one) ? number(heightOf(one)) : "–") },
+    { title: t("member.id"), class: "wide number", cell: (one) => id(one.member) },
   ];
   const note = t("members.note", { engine: record.engine.toUpperCase(), suite: t(`suite.${suiteName(record.suite)}`) });
   const aside = h("span", { class: "small faint" }, note);

@@ -15,8 +15,8 @@ export function transactionColumns({ brief = false, inBlock = false } = {}) {
     { key: "result", title: t("transaction.result"), cell: result },
     { key: "sender", title: t("transaction.sender"), class: "wide", cell: (line) => id(line.sender) },
     { key: "steps", title: t("transaction.steps"), class: "number wide", cell: (line) => number(line.steps) },
-    { key: "height", title: t("height"), class: "number", cell: (line) => h("a", { href: `#/blocks/${line.height}` }, number(line.height)) },
-    { key: "time", title: t("time"), class: "number", cell: (line) => ago(line.time_ms) },
+    { key: "height", title: t("height"), class: "number wide", cell: (line) => h("a", { href: `#/blocks/${line.height}` }, number(line.height)) },
+    { key: "time", title: t("time"), class: "number wide", cell: (line) => ago(line.time_ms) },
   ];
   const left = brief ? ["id", "call", "result", "time"] : inBlock ? ["id", "call", "result", "sender", "steps"] : null;
   return left ? columns.filter((one) => left.includes(one.key)) : columns;
