@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from zizhu.chain.node.api.application import build_app, find_plugins
+from zizhu.chain.node.api.node_routes import STREAMS_MAX
 from zizhu.chain.node.backend import NodeStatus
 from zizhu.console.routes import MEDIA_TYPES, page_files
 from zizhu.console.routes import routes as console_routes
@@ -55,10 +56,10 @@ def test_the_page_needs_nothing_from_elsewhere_and_nothing_inline() -> None:
     """No address of another host, no inline script, style or handler: the content security policy can be strict."""
     for name, data in FILES.items():
         text = data.decode().replace("http://www.w3.org/2000/svg", "")
-        assert not re.search(r"https?://|(?<!:)//[a-z]+\.", re.sub(r"^\s*//.*$", "", text, flags=re.M)), name
+        assert not re.search(r"https?://|(?<!:)//[a-z]+\.", re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE)), name
         if name.endswith(".html"):
             assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", text), name
-        assert "innerHTML" not in text and "eval(" not in text and "setAttribute(\"style\"" not in text, name
+        assert "innerHTML" not in text and "eval(" not in text and 'setAttribute("style"' not in text, name
 
 
 def test_no_file_of_the_page_is_longer_than_500_lines() -> None:
@@ -86,7 +87,9 @@ def test_every_text_that_is_asked_for_is_there_and_every_text_is_asked_for() -> 
     unused = [
         key
         for key in TABLES["en"]
-        if key not in asked and key.removesuffix(".one") not in asked and not any(key.startswith(f"{h}.") for h in heads)
+        if key not in asked
+        and key.removesuffix(".one") not in asked
+        and not any(key.startswith(f"{h}.") for h in heads)
     ]
     assert unused == []
 
@@ -139,11 +142,10 @@ def test_new_blocks_are_told_as_they_come_and_from_where_one_left_off(node: Serv
     assert node.faults == []
 
 
-def test_streams_have_a_limit_and_end_with_their_clients(node: ServedNode, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_streams_have_a_limit_and_end_with_their_clients(node: ServedNode) -> None:
     """One stream too many is answered 429 with Retry-After; a client that leaves makes room."""
-    monkeypatch.setattr("zizhu.chain.node.api.node_routes.STREAMS_MAX", 2)
     head = f"GET /api/v1/events/stream HTTP/1.1\r\nHost: {HOST}:{node.port}\r\n\r\n".encode()
-    links = [socket.create_connection((HOST, node.port), 10) for _ in range(2)]
+    links = [socket.create_connection((HOST, node.port), 10) for _ in range(STREAMS_MAX)]
     for link in links:
         link.sendall(head)
         read_events(link, 1)

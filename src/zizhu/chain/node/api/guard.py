@@ -115,7 +115,8 @@ class Guard:
 class Served:
     """The methods of one path as an ASGI application: limits of the body, the handler, its errors."""
 
-    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
+    def __init__(self, endpoints: Iterable[Endpoint], *, body_ms: int = BODY_MS) -> None:
+        self._body_ms = body_ms
         self._endpoints = {endpoint.method: endpoint for endpoint in endpoints}
         self.methods = sorted([*self._endpoints, *(["HEAD"] if "GET" in self._endpoints else [])])
 
@@ -126,7 +127,8 @@ class Served:
         headers = Headers(scope=scope)
         try:
             check_body(headers, endpoint.body_bytes_max)
-            response = await endpoint.handler(Request(scope, limited(receive, endpoint.body_bytes_max), send))
+            bounded = limited(receive, endpoint.body_bytes_max, body_ms=self._body_ms)
+            response = await endpoint.handler(Request(scope, bounded, send))
         except ZizhuError as error:
             response = error_reply(error, headers, endpoint.documents.statuses)
         await response(scope, receive, send)
@@ -150,9 +152,9 @@ def check_body(headers: Headers, bytes_max: int) -> None:
         raise AskedWrongly(BODY_TOO_LARGE, bytes_max=bytes_max)
 
 
-def limited(receive: Receive, bytes_max: int) -> Receive:
+def limited(receive: Receive, bytes_max: int, *, body_ms: int) -> Receive:
     """`receive`, but a body longer than `bytes_max`, or too slow, is an error when the first byte too many comes."""
-    limit_ms = BODY_MS + bytes_max // BODY_BYTES_PER_MS
+    limit_ms = body_ms + bytes_max // BODY_BYTES_PER_MS
     ends: float | None = None
     seen, complete = 0, False
 
