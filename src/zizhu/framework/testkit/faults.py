@@ -121,8 +121,6 @@ class Faults:
         world = self.world
         world.links.set_weather(Weather())
         world.links.heal()
-        for name, times in world.links.effects.items():
-            self.counts[(name, "network")] = times
         for member in world.members:
             member.cut_next = False
             if member.machine is None:
@@ -241,6 +239,16 @@ class Faults:
         self.crash(member)
         member.disk = backup
         self.world.checkers.wiped(member)
+
+    def total(self) -> dict[tuple[str, str], int]:
+        """All faults that had an effect, by class and state: strikes, the network's, the actors'."""
+        total = dict(self.counts)
+        for name, times in self.world.links.effects.items():
+            total[(name, "any")] = total.get((name, "any"), 0) + times
+        for actor in self.world.actors.values():
+            if actor.acts:
+                total[(actor.name, "any")] = actor.acts
+        return total
 
     def count(self, name: str, member: SimulatedMember) -> None:
         """One more fault of a class, in the state the member was in."""

@@ -191,7 +191,7 @@ class WholeKind:
             bodies = []
             for _ in range(size):
                 nonces[which] += 1
-                asking = Asking(consortium.ledger, nonces[which])
+                asking = Asking(consortium.ledger, nonces[which], steps_max=400)
                 contract, method, arguments = _call(draw, accounts)
                 bodies.append(invoking(account, asking, ids[contract], method, arguments))
             if size == 1:
@@ -240,7 +240,7 @@ def _call(draw: random.Random, accounts: list[TestAccount]) -> tuple[str, str, l
         case 0:
             return "bank", "fail", ["test.refused"]
         case 1:
-            return "bank", "burn", [draw.randrange(20_000)]
+            return "bank", "burn", [draw.randrange(160)]
         case 2 | 3:
             return "bank", "increment", [b"counter"]
         case 4:
