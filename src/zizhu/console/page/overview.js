@@ -4,7 +4,7 @@ import { ask, live } from "./api.js";
 import { blockColumns } from "./blocks.js";
 import { h, replace } from "./dom.js";
 import { ago, card, copyButton, head, id, loading, nodeState, number, problem, state, table } from "./parts.js";
-import { transactionColumns } from "./transactions.js";
+import { transactionColumns, transactionPage } from "./transactions.js";
 import { t } from "./words.js";
 
 const LINES = 8;
@@ -34,7 +34,7 @@ export function overview() {
         ask("/status"),
         ask("/members"),
         ask(`/blocks?limit=${LINES}`),
-        ask(`/transactions?limit=${LINES}`),
+        transactionPage(LINES, null),
       ]);
       [live.status, record] = parts;
       latest = parts[2].blocks;
