@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -39,6 +39,10 @@ SECURITY_HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+
+_EVERY_REPLY = [
+    (name.encode(), value.encode()) for name, value in {**SECURITY_HEADERS, "cache-control": "no-store"}.items()
+]
 
 
 def local_hosts(port: int) -> tuple[str, ...]:
@@ -71,13 +75,12 @@ class Guard:
 
         async def send_secured(message: Message) -> None:
             if message["type"] == "http.response.start":
-                answered = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    answered.setdefault(name, value)
-                answered.setdefault("cache-control", "no-store")
-                if body_left:
+                own = message["headers"]
+                names = [name for name, _ in own]
+                message["headers"] = [*own, *(pair for pair in _EVERY_REPLY if pair[0] not in names)]
+                if body_left and b"connection" not in names:
                     # Nobody reads the rest, so nobody may go on sending it.
-                    answered["connection"] = "close"
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         refused = self._refusal(headers, scope["method"])
