@@ -9,7 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from zizhu.chain.consensus.port import Execute
-from zizhu.chain.crypto.hashing import block_hash, single_witness_hash, transaction_id
+from zizhu.chain.crypto.hashing import (
+    block_hash,
+    bundle_header_hash,
+    bundled_witness_hash,
+    single_witness_hash,
+    transaction_id,
+)
+from zizhu.chain.crypto.merkle import merkle_root
+from zizhu.chain.crypto.port import Suite
 from zizhu.chain.ledger.branches import Executed
 from zizhu.chain.ledger.ledger import Ledger
 from zizhu.chain.ledger.pool import Pool
@@ -18,6 +26,7 @@ from zizhu.chain.ledger.validate import Invalid, ParsedBlock, check_clock
 from zizhu.chain.model.block import Block, BlockHeader
 from zizhu.chain.model.compact import BundleEntry, Entry, SingleEntry
 from zizhu.chain.model.effects import Report, Send, SetTimer
+from zizhu.chain.model.encoding import encode
 from zizhu.chain.model.ids import BlockHash, Instant, MemberId, TransactionId
 from zizhu.chain.model.transaction import Bundle, Single, Submission
 from zizhu.chain.network.messages import FetchBlock, FetchItems, Items, WholeBlock
@@ -31,7 +40,8 @@ ASKS_MAX = 40
 
 @dataclass
 class Job:
-    """One block that is wanted whole. `items` stand at their positions, None where missing."""
+    """One block that is wanted whole. `items` stand at their positions, None where missing; `named`: the entries
+    are known to be those that the header commits to."""
 
     block: BlockHash
     header: BlockHeader | None
@@ -42,6 +52,7 @@ class Job:
     items: list[Submission | None] = field(default_factory=list)
     asks: int = 0
     asked_ms: int = 0
+    named: bool = False
     parsed: ParsedBlock | None = None
     verifying: bool = False
     verified: bool = False
@@ -114,21 +125,26 @@ class Assembler:
     # -- what comes --------------------------------------------------------------------------------------------
 
     def items_came(self, now: Instant, peer: MemberId, message: Items) -> None:
-        """Missing items; each must be the one that its entry names."""
+        """Missing items, found by what they are: an answer may be to an earlier question, when more was missing."""
         self._now = now
         job = self._jobs.get(BlockHash(message.block))
         if job is None or job.header is None or job.parsed is not None:
             return
-        missing = [position for position, item in enumerate(job.items) if item is None]
-        if len(message.items) > len(missing):
+        if len(message.items) > len(job.entries):
             self._fault(peer, "items_unasked", job)
             return
-        for position, item in zip(missing, message.items, strict=False):
-            if not self._is_named(item, job.entries[position]):
+        places: dict[bytes, list[int]] = {}
+        for position, entry in enumerate(job.entries):
+            places.setdefault(_name_of_entry(entry), []).append(position)
+        for item in message.items:
+            named = places.get(_name_of_item(self._ledger.suite, item), [])
+            fitting = [position for position in named if self._is_whole(item, job.entries[position])]
+            if not fitting:
                 self._fault(peer, "items_differ", job)
                 job.asked_ms = 0
                 break
-            job.items[position] = item
+            for position in fitting:
+                job.items[position] = item
         self._progress(job)
 
     def block_came(self, now: Instant, peer: MemberId, message: WholeBlock) -> None:
@@ -202,6 +218,12 @@ class Assembler:
                 job.items[position] = found = self._from_pool(job.entries[position])
                 if found is None:
                     missing.append(position)
+        if missing and not job.named:
+            job.named = entries_hold(self._ledger.suite, job.header, job.entries)
+            if not job.named:
+                # Nobody could ever give what these entries name: an honest source would be blamed for it.
+                self._finish(job, Invalid("block.entries", "its entries are not its header's", "条目与区块头不符"))
+                return False
         if missing:
             self._ask(job, FetchItems(job.block, missing))
             return False
@@ -233,28 +255,18 @@ class Assembler:
                     leaves[position] = held.submission.leaves[position]
                 return Bundle(entry.header, leaves)
 
-    def _is_named(self, item: Submission, entry: Entry) -> bool:
-        suite = self._ledger.suite
-        match entry:
-            case SingleEntry():
-                if not isinstance(item, Single) or transaction_id(suite, item.body) != entry.transaction:
-                    return False
-                witness = single_witness_hash(
-                    suite, code=item.suite, public_key=item.public_key, signature=item.signature
-                )
-                return witness == entry.witness
-            case BundleEntry():
-                if not isinstance(item, Bundle) or item.header != entry.header:
-                    return False
-                if len(item.leaves) != len(entry.transactions):
-                    return False
-                taken = dict.fromkeys(taken_positions(entry))
-                for position, leaf in enumerate(item.leaves):
-                    wanted = entry.transactions[position]
-                    named = transaction_id(suite, leaf) if position in taken else leaf
-                    if named != wanted:
-                        return False
-                return True
+    def _is_whole(self, item: Submission, entry: Entry) -> bool:
+        """Whether an item that bears the name of `entry` is all of what it names."""
+        if not isinstance(item, Bundle) or not isinstance(entry, BundleEntry):
+            return True
+        if len(item.leaves) != len(entry.transactions):
+            return False
+        taken = dict.fromkeys(taken_positions(entry))
+        for position, leaf in enumerate(item.leaves):
+            named = transaction_id(self._ledger.suite, leaf) if position in taken else leaf
+            if named != entry.transactions[position]:
+                return False
+        return True
 
     def _parent_is_here(self, job: Job, header: BlockHeader) -> bool:
         """The parent is the head or executed; otherwise it is wanted first, from the same sources."""
@@ -303,6 +315,50 @@ class Assembler:
 
     def _fault(self, peer: MemberId, rule: str, job: Job) -> None:
         self.out.append(Report("peer_fault", {"peer": peer.hex(), "rule": rule, "block": job.block.hex()}))
+
+
+def _name_of_entry(entry: Entry) -> bytes:
+    """What tells the items of a block apart: an id with its witness, or a signed bundle header."""
+    match entry:
+        case SingleEntry():
+            return encode((entry.transaction, entry.witness))
+        case BundleEntry():
+            return encode(entry.header)
+
+
+def _name_of_item(suite: Suite, item: Submission) -> bytes:
+    """The name of the entry that `item` belongs to."""
+    match item:
+        case Single():
+            witness = single_witness_hash(
+                suite, code=item.suite, public_key=item.public_key, signature=item.signature
+            )
+            return encode((transaction_id(suite, item.body), witness))
+        case Bundle():
+            return encode(item.header)
+
+
+def entries_hold(suite: Suite, header: BlockHeader, entries: tuple[Entry, ...]) -> bool:
+    """Whether a header commits to these entries: their ids and witnesses, in this order, and no other."""
+    ids: list[bytes] = []
+    witnesses: list[bytes] = []
+    for entry in entries:
+        match entry:
+            case SingleEntry():
+                ids.append(entry.transaction)
+                witnesses.append(entry.witness)
+            case BundleEntry():
+                taken = taken_positions(entry)
+                if not taken or taken[-1] >= len(entry.transactions) or len(entry.transactions) != entry.header.count:
+                    return False
+                signed = bundle_header_hash(suite, entry.header)
+                ids += [entry.transactions[position] for position in taken]
+                witnesses += [bundled_witness_hash(suite, header_hash=signed, index=position) for position in taken]
+    return (
+        len(ids) == header.count
+        and merkle_root(suite.hash, ids) == header.transaction_root
+        and merkle_root(suite.hash, witnesses) == header.witness_root
+    )
 
 
 def taken_positions(entry: BundleEntry) -> list[int]:

@@ -191,7 +191,7 @@ class NodeMachine:
                 self._admission.gossiped(peer, message.submissions, self._now.monotonic_ms)
                 self._pool_changed = True
             case FetchItems():
-                self._put(Send((peer,), serving.items_asked(self.ledger, message)))
+                self._items_asked(peer, message)
             case Items():
                 self._assembler.items_came(self._now, peer, message)
             case FetchBlock():
@@ -209,6 +209,13 @@ class NodeMachine:
                 self._events.append(engine.Received(peer, message))
             case _:
                 raise AssertionError(f"a message that nobody speaks: {type(message).__name__}")
+
+    def _items_asked(self, peer: MemberId, asked: FetchItems) -> None:
+        items = serving.items_asked(self.ledger, asked)
+        if items is None:
+            self._put(Report("peer_fault", {"peer": peer.hex(), "rule": "items_order"}))
+        else:
+            self._put(Send((peer,), items))
 
     def _own_status(self) -> Status:
         said = self._consensus.status()
@@ -316,6 +323,7 @@ class NodeMachine:
             return
         passed = self.pool.passed_over(self._now.monotonic_ms, limit_ms)
         if passed:
-            self._out.append(Send((leader,), Gossip([each.parsed.submission for each in passed[:64]])))
+            brought = gossip.first_batch((each.parsed.submission, each.parsed.size) for each in passed)
+            self._out.append(Send((leader,), brought))
         if self.pool.passed_over(self._now.monotonic_ms, 2 * limit_ms):
             self._events.append(engine.PassedOver())
