@@ -264,7 +264,7 @@ class NodeMachine:
             told = self.blocks.executed(executed)
             self.blocks.commit(self._now, certified.certificate, agreed_now=False)
             self._pool_changed = True
-            # Synced first: an engine that hears of the execution first may certify the block itself, a second time.
+            # Committed first: told of the block alone, an engine that holds its certificate would commit it again.
             self._events += (engine.Synced(told.ready, certified.certificate), told)
             self._settle_engine()
         self._ask_for_blocks()

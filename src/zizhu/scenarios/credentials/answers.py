@@ -34,6 +34,7 @@ class Answer:
     True as of block `height` of time `time_ms` of ledger `ledger` (hex); 0 and "" where nothing was proven.
     `record` is the voucher that the answer is about. `strength` is what the certificate of a proof withstands;
     online it is "". `offline` answers do not see what happened after `height`. `asked` names members that agreed.
+    `contract` is the id (20 bytes) of the contract that a proof is about, b"" where none was needed.
     """
 
     verdict: Verdict
@@ -48,6 +49,7 @@ class Answer:
     strength: str = ""
     offline: bool = False
     asked: tuple[str, ...] = ()
+    contract: bytes = b""
 
     @property
     def is_yes(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import quote
 
 import msgspec
 
@@ -136,7 +137,7 @@ class Desk:
     ) -> VoucherAsOf:
         """Registers a file at a member; `progress` is told bytes, twice those of the file. Raises AskedWrongly."""
         digest = self._digest(path, at.algorithm(type_), progress)
-        headers = {"x-zizhu-type": type_, "x-zizhu-digest": digest.hex()}
+        headers = {"x-zizhu-type": quote(type_), "x-zizhu-digest": digest.hex()}
         return self._upload(at.place, "/vouchers", path, headers, progress)
 
     def replace(self, index: int, path: Path, *, progress: Callable[[int], None] = lambda _: None) -> VoucherAsOf:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from zizhu.chain.crosschain.proofs import ProvenEntry, proof_codec
 from zizhu.chain.crypto.hashing import genesis_contract_id
 from zizhu.chain.ledger.proofs import StateEntry
-from zizhu.chain.model.errors import SpokeWrongly
+from zizhu.chain.model.errors import ErrorCode, SpokeWrongly
 from zizhu.components.evidence.digests import digest_stream
 from zizhu.components.evidence.record import Record, record_at, record_key
 from zizhu.framework.sdk.keys import known_suite
@@ -23,6 +23,14 @@ from zizhu.scenarios.credentials.answers import Answer, Verdict
 from zizhu.scenarios.credentials.contract import CONTRACT_NAME
 
 OTHER_LEDGER = "proof.other_ledger"
+
+BAD_PROOF = ErrorCode(
+    "voucher.proof",
+    "this is not the proof of that voucher: {reason}",
+    "ask another member for the proof",
+    "这不是该凭证的证明:{reason_zh}",
+    "请向其他成员索取证明",
+)
 
 
 class _Refused(Exception):
@@ -62,7 +70,28 @@ def verify_file(file: BinaryIO, proof: bytes, trust: Trust) -> Answer:
         ledger=proven.ledger.hex(),
         strength=proven.strength.value,
         offline=True,
+        contract=_contract(proof),
     )
+
+
+def _contract(proof: bytes) -> bytes:
+    """The id of the voucher contract of a proof that has been verified: it decodes, and its genesis is trusted."""
+    return genesis_contract_id(known_suite(proof_codec.decode(proof).genesis.genesis.record.suite), CONTRACT_NAME)
+
+
+def check_voucher_proof(proof: bytes, trust: Trust, index: int) -> int:
+    """The height as of which `proof` shows the record of voucher `index`; what a proof is worth before it is handed on.
+
+    Raises SpokeWrongly (`proof.other_ledger`, `proof.invalid`, `voucher.proof`).
+    """
+    proven = verify_proof(proof, trust)
+    try:
+        record = _proven_record(proven, proof)
+    except _Refused as refused:
+        raise SpokeWrongly(BAD_PROOF, reason=refused.reason, reason_zh=refused.reason_zh) from None
+    if record.index != index:
+        raise SpokeWrongly(BAD_PROOF, reason=f"it is of voucher {record.index}", reason_zh=f"它属于凭证 {record.index}")
+    return proven.height
 
 
 def _proven_record(proven: ProvenEntry, proof: bytes) -> Record:
@@ -70,10 +99,7 @@ def _proven_record(proven: ProvenEntry, proof: bytes) -> Record:
     entry = proven.entry
     if not isinstance(entry, StateEntry):
         raise _Refused("voucher-entry", "the proof is not about the state of the ledger", "该证明与账本状态无关")
-    # The proof has been verified, so that it decodes and its genesis is the trusted one.
-    suite = known_suite(proof_codec.decode(proof).genesis.genesis.record.suite)
-    contract = genesis_contract_id(suite, CONTRACT_NAME)
-    prefix = record_key(contract, 0)[:-8]
+    prefix = record_key(_contract(proof), 0)[:-8]
     if not entry.key.startswith(prefix) or len(entry.key) != len(prefix) + 8:
         raise _Refused(
             "voucher-key",

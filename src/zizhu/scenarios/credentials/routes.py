@@ -6,6 +6,7 @@ uploader's digest in headers, so that it is never held in memory. Refuses to kno
 
 import dataclasses
 from collections.abc import AsyncIterator
+from urllib.parse import unquote
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -85,7 +86,7 @@ class VoucherRoutes:
     async def register(self, request: Request) -> Response:
         """Takes a file and registers it."""
         known_parameters(request)
-        type_ = request.headers.get(TYPE_HEADER, DEFAULT_TYPE)
+        type_ = unquote(request.headers.get(TYPE_HEADER, DEFAULT_TYPE))
         done = await self._custodian.register(type_, _pieces(request), named_digest=_named_digest(request))
         reply = await self._as_of(done.found)
         created = msgspec.structs.replace(reply, created=done.created)
@@ -231,7 +232,10 @@ _PAGE = (
     Parameter("limit", "query", "At most so many", "integer"),
 )
 _UPLOAD = (Parameter(DIGEST_HEADER, "header", "The uploader's digest by the type's algorithm, 64 hex digits"),)
-_REGISTER = (Parameter(TYPE_HEADER, "header", f"Type of the voucher, by default {DEFAULT_TYPE}"), *_UPLOAD)
+_REGISTER = (
+    Parameter(TYPE_HEADER, "header", f"Type of the voucher, percent-encoded UTF-8, by default {DEFAULT_TYPE}"),
+    *_UPLOAD,
+)
 _BASE = f"{PREFIX}/vouchers"
 _ONE = f"{_BASE}/{{index}}"
 
