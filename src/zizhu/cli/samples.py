@@ -17,7 +17,7 @@ from zizhu.cloud.nodes.network import Network, genesis_path
 from zizhu.framework.sdk.http import HttpMember
 from zizhu.framework.sdk.keys import known_suite
 from zizhu.framework.sdk.proofs import trust_of_genesis
-from zizhu.scenarios.credentials.answers import YES, headline
+from zizhu.scenarios.credentials.answers import YES
 from zizhu.scenarios.credentials.contract import CONTRACT_NAME
 from zizhu.scenarios.credentials.desk import Desk
 from zizhu.scenarios.credentials.proof import verify_file
@@ -65,9 +65,9 @@ def register_and_verify(directory: Path, network: Network, speaker: Terminal) ->
             answer = verify_file(io.BytesIO((folder / name).read_bytes()), proof, trust)
             if answer.verdict not in YES:
                 raise OperatingFault(NOT_VERIFIED, name=name, reason=f"{answer.verdict.value} {answer.reason}")
-            mark = f"[green]✓[/] {headline(answer, speaker.language)}"
+            mark = f"[green]✓[/] {speaker.say('yes', '是')}"
             voucher = found.voucher
-            table.add_row(str(voucher.index), name, voucher.type, f"{voucher.digest[:12]}…", member, mark)
+            table.add_row(str(voucher.index), name, voucher.type, member, mark)
     speaker.out.print()
     speaker.out.print(table)
     told = speaker.say(
@@ -83,10 +83,9 @@ def _table(speaker: Terminal) -> Table:
         ("voucher", "凭证"),
         ("file", "文件"),
         ("type", "类型"),
-        ("digest", "摘要"),
         ("custodian", "托管方"),
         ("offline", "离线校验"),
     )
     for english, chinese in headings:
-        table.add_column(speaker.say(english, chinese), justify="right" if english == "voucher" else "left")
+        table.add_column(speaker.say(english, chinese), justify="right" if english == "voucher" else "left", no_wrap=True)
     return table

@@ -164,8 +164,10 @@ class NodeMachine:
                 case Send() | Persist() | Sign() | Report():
                     self._out.append(effect)
                 case engine.Build():
-                    self._events.append(engine.Built(self.blocks.build(self._now, effect)))
-                    self._pool_changed = True
+                    built = self.blocks.build(self._now, effect)
+                    self._events.append(engine.Built(built))
+                    # An empty build changed nothing; to say that the pool changed would ask for it for ever.
+                    self._pool_changed = self._pool_changed or built is not None
                 case engine.Execute():
                     self._assembler.want(self._now, effect)
                 case engine.Commit():

@@ -24,13 +24,15 @@ class Patch:
 
 @dataclass(frozen=True)
 class Bug:
-    """A patch set, the row it belongs to ("" if none), and the seed that catches it: kind, seed, check."""
+    """A patch set, the row it belongs to ("" if none), and what catches it: a schedule, or a seed of a kind of
+    node; `check` is the promise that is broken then."""
 
     name: str
     row: str
     patches: tuple[Patch, ...]
     kind: str = "small"
     seed: int | None = None
+    schedule: str = ""
     check: str = ""
 
 
@@ -122,33 +124,23 @@ VIEWLESS = (
 )
 
 BUGS: tuple[Bug, ...] = (
-    Bug("commits without the view", "P-1", VIEWLESS),
+    Bug("commits without the view", "P-1", VIEWLESS, schedule="P-1", check="agreement"),
     Bug(
         "quorum of 2f+1 at n = 5 and 6",
         "P-11",
-        (
-            Patch(
-                "zizhu.chain.consensus.quorum",
-                "quorum",
-                "(n + faults_tolerated(n)) // 2 + 1",
-                "2 * faults_tolerated(n) + 1",
-            ),
-        ),
+        (Patch("zizhu.chain.consensus.quorum", "quorum", "(n + faults_tolerated(n)) // 2 + 1",
+               "2 * faults_tolerated(n) + 1"),),
+        seed=0,
+        check="every certificate is valid",
     ),  # fmt: skip
     Bug(
         "a vote before the block is held and executed",
         "P-2",
         (
+            Patch(PBFT + "proposals", "consider", "if slot.block in s.known:",
+                  "votes.prepare_ready(s, height)\n    if slot.block in s.known:"),
             Patch(
-                PBFT + "proposals",
-                "consider",
-                "if slot.block in s.known:",
-                "votes.prepare_ready(s, height)\n    if slot.block in s.known:",
-            ),
-            Patch(
-                PBFT + "votes",
-                "prepare_ready",
-                "    if executed is None:\n        return\n",
+                PBFT + "votes", "prepare_ready", "    if executed is None:\n        return\n",
                 "    if executed is None:\n"
                 "        pair = (slot.block, slot.proposal.outcome)\n"
                 "        if may_cast(s, PREPARE, height, pair):\n"
@@ -157,15 +149,15 @@ BUGS: tuple[Bug, ...] = (
                 "        return\n",
             ),
         ),
+        schedule="P-2",
+        check="nothing undurable leaves",
     ),
     Bug(
         "ancestors of the tip prepared again one by one",
         "P-3",
         (
             Patch(
-                PBFT + "view_change",
-                "_start_from",
-                "        s.tip = tip\n",
+                PBFT + "view_change", "_start_from", "        s.tip = tip\n",
                 "        walk = s.known.get(BlockHash(tip.block))\n"
                 "        while walk is not None and walk.ready.height > s.head.height + 1 "
                 "and walk.ready.parent in s.known:\n"
@@ -176,140 +168,128 @@ BUGS: tuple[Bug, ...] = (
                 "        s.tip = tip\n",
             ),
         ),
+        schedule="P-3",
+        check="later prepared certificates descend from what is committed",
     ),
     Bug(
         "a vote leaves before it is durable",
         "P-7",
         (Patch(PBFT + "votes", "cast", "s.persist(*((before, record) if before is not None else (record,)))", "pass"),),
+        schedule="P-7",
+        check="nothing undurable leaves",
     ),
     Bug(
         "a certificate may name a signer twice",
         "A-21",
-        (
-            Patch(
-                "zizhu.chain.consensus.certificate",
-                "verify_certificate",
-                "if any(earlier >= later for earlier, later in itertools.pairwise(signers)):",
-                "if False:",
-            ),
-        ),
+        (Patch("zizhu.chain.consensus.certificate", "verify_certificate",
+               "if any(earlier >= later for earlier, later in itertools.pairwise(signers)):", "if False:"),),
+        seed=48,
+        check="every certificate is valid",
     ),  # fmt: skip
     Bug(
         "the tip is the highest certificate, whatever its view",
         "",
         (
-            Patch(
-                PBFT + "view_change",
-                "tip_of",
-                "key=certificate_order",
-                "key=lambda c: (-1, -1, -1) if c is None else (c.height, c.view, c.phase)",
-            ),
+            Patch(PBFT + "view_change", "tip_of", "key=certificate_order",
+                  "key=lambda c: (-1, -1, -1) if c is None else (c.height, c.view, c.phase)"),
         ),
+        schedule="tip",
+        check="later prepared certificates descend from what is committed",
     ),
     Bug(
         "a view starts without its tip",
         "",
         (
             Patch(
-                PBFT + "view_change",
-                "_start_from",
+                PBFT + "view_change", "_start_from",
                 "        s.tip = tip\n        s.start, s.start_height = BlockHash(tip.block), tip.height\n"
                 "        s.drop_all_but(s.start)",
                 "        s.start, s.start_height = s.head.block, s.head.height\n        s.drop_all_but(None)",
             ),
         ),
+        seed=9,
+        check="later prepared certificates descend from what is committed",
     ),
     Bug(
         "a view change forgets what was prepared",
         "",
-        (
-            Patch(
-                PBFT + "view_change", "own_greatest", "return max(s.best, head, key=certificate_order)", "return head"
-            ),
-        ),
+        (Patch(PBFT + "view_change", "own_greatest", "return max(s.best, head, key=certificate_order)",
+               "return head"),),
+        seed=9,
+        check="later prepared certificates descend from what is committed",
     ),  # fmt: skip
     Bug(
         "a restart forgets the votes cast",
         "A-15",
         (Patch(PBFT + "memory", "restore", "for data in s.setting.votes:", "for data in s.setting.votes[:1]:"),),
-    ),
-    Bug(
-        "a commit vote does not wait for the ones below it",
-        "",
-        (
-            Patch(
-                PBFT + "votes",
-                "_prepared",
-                "if not (is_tip or height <= s.head.height + 1 or (below is not None and below.commit_cast)):",
-                "if False:",
-            ),
-        ),
+        schedule="A-15",
+        check="no double vote",
     ),
     Bug(
         "a commit vote without its prepared certificate on disk",
         "P-7",
         (Patch(PBFT + "votes", "_commit_vote", "before: Prepared | None = Prepared(certificate)", "before = None"),),
+        seed=0,
+        check="nothing undurable leaves",
     ),
     Bug(
         "the witness that failed is remembered under the transaction's id",
         "P-8",
         (
             Patch(
-                "zizhu.chain.node.clients",
-                "Admission.verified",
-                'self._fault(item.peer, "witness")',
+                "zizhu.chain.node.clients", "Admission.verified", 'self._fault(item.peer, "witness")',
                 "self._good.update({(one.id, b'', b''): None for one in item.parsed.transactions})",
             ),
             Patch(
-                "zizhu.chain.node.clients",
-                "Admission.is_known",
+                "zizhu.chain.node.clients", "Admission.is_known",
                 "waiting = [one for one in parsed.transactions if not self.pool.has(one.id)]",
                 "waiting = [one for one in parsed.transactions if not self.pool.has(one.id)"
                 " and (one.id, b'', b'') not in self._good]",
             ),
         ),
         kind="whole",
+        seed=185,
+        check="liveness",
     ),
     Bug(
         "a block is applied twice",
         "A-7",
         (
             Patch(
-                "zizhu.chain.node.machine",
-                "NodeMachine._commit",
-                'self._out.append(Persist((Record("blocks", record),)))',
-                'self._out.append(Persist((Record("blocks", record), Record("blocks", record))))',
+                "zizhu.chain.node.blocks", "Blocks.commit",
+                'self.put(Persist((Record("blocks", record),)))',
+                'self.put(Persist((Record("blocks", record), Record("blocks", record))))',
             ),
         ),
         kind="whole",
+        seed=0,
+        check="each height applied once, in order",
     ),
     Bug(
         "readers see a block before its certificate is durable",
         "",
         (
             Patch(
-                "zizhu.chain.node.machine",
-                "NodeMachine._commit",
-                'self._out.append(Persist((Record("blocks", record),)))',
-                'self._out.append(Published(executed.height)); self._out.append(Persist((Record("blocks", record),)))',
+                "zizhu.chain.node.blocks", "Blocks.commit",
+                'self.put(Persist((Record("blocks", record),)))',
+                'self.put(Published(executed.height)); self.put(Persist((Record("blocks", record),)))',
             ),
         ),
         kind="whole",
+        seed=0,
+        check="an answer is durable",
     ),
     Bug(
         "the map of used nonces is off by one",
         "G-4",
         (
-            Patch(
-                "zizhu.chain.ledger.keys", "AccountRecord.using", "used |= 1 << (-above - 1)", "used |= 1 << (-above)"
-            ),
-            Patch(
-                "zizhu.chain.ledger.keys",
-                "AccountRecord.using",
-                "(used << above) | (1 << (above - 1))",
-                "(used << above) | (1 << above)",
-            ),
+            Patch("zizhu.chain.ledger.keys", "AccountRecord.using", "used |= 1 << (-above - 1)",
+                  "used |= 1 << (-above)"),
+            Patch("zizhu.chain.ledger.keys", "AccountRecord.using", "(used << above) | (1 << (above - 1))",
+                  "(used << above) | (1 << above)"),
         ),
         kind="whole",
+        seed=3,
+        check="exactly once",
     ),
 )

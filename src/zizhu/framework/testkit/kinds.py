@@ -79,6 +79,12 @@ class SmallKind:
         assert isinstance(machine.engine, Pbft)
         return engine_state(machine.engine.status())
 
+    def view(self, machine: Machine | None) -> int:
+        """The view an engine is in or asks for."""
+        assert isinstance(machine, SmallNode)
+        assert isinstance(machine.engine, Pbft)
+        return machine.engine.status().view
+
     def maker(self, consortium: Consortium) -> Make:
         return self._make
 
@@ -177,6 +183,11 @@ class WholeKind:
     def state_of(self, machine: Machine) -> str:
         assert isinstance(machine, NodeMachine)
         return engine_state(machine.status())
+
+    def view(self, machine: Machine | None) -> int:
+        """The view an engine is in or asks for."""
+        assert isinstance(machine, NodeMachine)
+        return machine.status().view
 
     def maker(self, consortium: Consortium) -> Make:
         """Transfers, counters and refusals by six accounts, each with nonces of its own; bundles now and then."""

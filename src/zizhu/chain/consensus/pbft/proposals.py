@@ -78,8 +78,11 @@ def _parent_allows(s: State, height: int, slot: Slot) -> bool:
         if height < s.tip.height:
             return _refuse(s, slot, "below_tip")
         tip_slot = s.slots.get(s.tip.height)
-        if tip_slot is None or not tip_slot.prepare_cast:
+        if s.head.height < s.tip.height and (tip_slot is None or not tip_slot.prepare_cast):
             return False
+    elif height <= s.start_height:
+        # The view starts on a certified block that this member may not have yet: a rival there would be a fork.
+        return _refuse(s, slot, "below_start")
     parent = BlockHash(slot.proposal.header.parent)
     below = s.slots.get(height - 1)
     if below is not None and below.prepare_cast:
