@@ -133,8 +133,7 @@ def test_the_state_store_is_only_a_short_cut() -> None:
 def test_a_liar_in_sync_is_named_and_another_is_asked() -> None:
     """Then block discarded, peer penalised, sync completes from another peer within 2 timeouts."""
     council = NodeCouncil().start()
-    victim = council.seats[3]
-    liar = max(council.seats[:3], key=lambda seat: seat.id)
+    victim, liar = council.seats[3], council.seats[0]
     victim.crash()
     for number in range(1, 12):
         council.seats[0].submit(council.call(number % 12, 1))
