@@ -137,6 +137,10 @@ class Runtime:
         except AssertionError as error:
             self._halt(f"an invariant is broken: {error}")
             raise
+        except Exception as error:
+            # Whatever comes out of `step` is our own fault, and its effects are lost: no vote may follow.
+            self._halt(f"a fault of our own: {type(error).__name__}: {error}")
+            raise
         for effect in effects:
             self._effect(effect)
 
@@ -208,8 +212,8 @@ class Runtime:
         if changes:
             self._parts.index.write(changes, durable=False)
 
-    def _disk_failed(self, error: OperatingFault) -> None:
-        self._halt(str(error))
+    def _disk_failed(self, error: BaseException) -> None:
+        self._halt(str(error) or type(error).__name__)
 
     def _halt(self, reason: str) -> None:
         self._stopped = True
