@@ -164,8 +164,10 @@ class NodeMachine:
                 case Send() | Persist() | Sign() | Report():
                     self._out.append(effect)
                 case engine.Build():
-                    self._events.append(engine.Built(self.blocks.build(self._now, effect)))
-                    self._pool_changed = True
+                    built = self.blocks.build(self._now, effect)
+                    self._events.append(engine.Built(built))
+                    # Nothing built is no change: an engine that is told of what waits would ask again, for ever.
+                    self._pool_changed = self._pool_changed or built is not None
                 case engine.Execute():
                     self._assembler.want(self._now, effect)
                 case engine.Commit():
