@@ -28,7 +28,7 @@ class PeerStatus(msgspec.Struct, frozen=True):
 class NodeStatus(msgspec.Struct, frozen=True):
     """What `zizhu status` and the page show of one member. Ids are hex. `state` is one word: "starting",
     "syncing", "voting", "changing view", "silent" (lost memory), "stopping"; `reason` says why when it is not
-    voting."""
+    voting. `signatures_verified` counts clients' signatures checked since the start, good and bad."""
 
     name: str
     organisation: str
@@ -55,6 +55,7 @@ class NodeStatus(msgspec.Struct, frozen=True):
     p2p_port: int
     http_port: int
     peers: list[PeerStatus]
+    signatures_verified: int = 0
 
 
 class Backend(Protocol):

@@ -43,11 +43,11 @@ class Blocks:
         if not executed.transactions and not asked.empty:
             self.ledger.drop(executed.hash)
             return None
-        self._in_flight[executed.hash] = (executed.height, len(executed.transactions))
         return self.executed(executed)
 
     def executed(self, executed: Executed) -> engine.Executed:
         """Bodies are durable before any vote on them: the record goes in front of what the engine does next."""
+        self._in_flight[executed.hash] = (executed.height, len(executed.transactions))
         if executed.hash not in self.written:
             self.written[executed.hash] = executed.height
             self.put(Persist((Record("blocks", encode_block_record(executed.block_bytes)),)))

@@ -70,6 +70,7 @@ class Runtime:
 
     def __init__(self, parts: Parts) -> None:
         self.machine = parts.machine
+        self.signatures_verified = 0
         self.desk = ClientDesk(self.post, parts.machine.ledger.head.height)
         self._parts = parts
         self._events: deque[Event] = deque()
@@ -198,6 +199,7 @@ class Runtime:
             for position, good in zip(positions, results, strict=True):
                 found[position] = good
         verdicts += found
+        self.signatures_verified += len(part)
         if len(verdicts) == len(checks):
             self._verify.popleft()
             self._events.append(Verified(batch, tuple(verdicts)))

@@ -98,6 +98,7 @@ class RunningNode:
             p2p_port=self.p2p_port,
             http_port=self.http_port,
             peers=[self._peer(member, up=up) for member, up in machine.links.items()],
+            signatures_verified=self.runtime.signatures_verified,
         )
 
     def _peer(self, member: MemberId, *, up: bool) -> PeerStatus:

@@ -159,7 +159,7 @@ class Pbft:
             case Vote():
                 votes.receive_vote(s, peer, message)
             case ViewRequest():
-                s.requests[peer] = message.view
+                s.requests[peer] = (message.view, s.now.monotonic_ms)
                 timing.requests_counted(s)
 
     def _replay_early(self) -> None:

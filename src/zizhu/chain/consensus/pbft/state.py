@@ -64,7 +64,7 @@ class Pending:
 @dataclass
 class State:
     """All of a member's mutable state. `out` collects the effects of the step in hand; `leave` is a view
-    change that a part of it asks for."""
+    change that a part of it asks for; `requests` are (view, monotonic ms) of members that want to leave it."""
 
     setting: Setting
     voters: Electorate
@@ -89,7 +89,7 @@ class State:
     early: dict[MemberId, deque[msgspec.Struct]] = field(default_factory=dict)
     changes: dict[MemberId, ViewChange] = field(default_factory=dict)
     opening: bool = False
-    requests: dict[MemberId, int] = field(default_factory=dict)
+    requests: dict[MemberId, tuple[int, int]] = field(default_factory=dict)
     newest: dict[MemberId, Vote] = field(default_factory=dict)
     newest_change: dict[MemberId, ViewChange] = field(default_factory=dict)
     last_height: dict[MemberId, int] = field(default_factory=dict)
@@ -153,7 +153,7 @@ class State:
         while (slot := self.slots.get(height + 1)) is not None and slot.proposal is not None:
             assert slot.block is not None
             executed = self.known.get(slot.block)
-            if executed is None:
+            if executed is None or executed.ready.parent != ready.block:
                 break
             height, ready = height + 1, executed.ready
         return ready

@@ -8,9 +8,13 @@ from zizhu.chain.consensus.pbft.messages import ViewRequest
 from zizhu.chain.consensus.pbft.state import State
 from zizhu.chain.consensus.port import Ready
 from zizhu.chain.model.effects import Report, Send, SetTimer
+from zizhu.chain.model.ids import MemberId
 
 LOAD_GAP_MS_MAX = 1_000
 """A pause longer than this between two blocks counts as this much load."""
+REQUEST_KEEPS_MS = 4_000
+"""How long a request to leave a leader stands. Members notice the same leader at different moments, with blocks
+committed in between; a complaint of long ago does not add to one of today."""
 
 
 def timeout_ms(s: State) -> int:
@@ -87,13 +91,10 @@ def committed(s: State, previous: Ready, ready: Ready) -> None:
 
 
 def request_view_change(s: State, reason: str) -> None:
-    """Tell the others that this leader is bad, and go on voting; f+1 such requests are joined.
-
-    A request stands as long as the view: a leader that commits every now and then does not talk it away.
-    """
-    if not s.active or not s.voting:
+    """Tell the others that this leader is bad, and go on voting; f+1 such requests are joined."""
+    if not s.active or not s.voting or _stands(s, s.me):
         return
-    s.requests[s.me] = s.view
+    s.requests[s.me] = (s.view, s.now.monotonic_ms)
     s.out.append(Report("view_change_wanted", {"view": s.view, "reason": reason}))
     s.out.append(Send(s.others, ViewRequest(s.voters.record.number, s.view, reason)))
     requests_counted(s)
@@ -101,5 +102,11 @@ def request_view_change(s: State, reason: str) -> None:
 
 def requests_counted(s: State) -> None:
     """Leave the view once f+1 members find its leader bad."""
-    if s.active and s.voting and sum(1 for view in s.requests.values() if view == s.view) >= s.honest:
+    if s.active and s.voting and sum(_stands(s, member) for member in s.requests) >= s.honest:
         s.leave_for(s.view + 1, "requested")
+
+
+def _stands(s: State, member: MemberId) -> bool:
+    """Whether a member asked to leave this very view, not long ago."""
+    view, asked_ms = s.requests.get(member, (-1, 0))
+    return view == s.view and s.now.monotonic_ms - asked_ms < REQUEST_KEEPS_MS

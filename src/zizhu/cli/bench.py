@@ -1,0 +1,96 @@
+"""`zizhu bench`: what this machine does, measured on a real network of its own, and whether that counts."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from zizhu.chain.model.errors import ZizhuError
+from zizhu.chain.model.genesis import GenesisContract
+from zizhu.cli.terminal import AsJson, Language, Terminal, terminal
+from zizhu.framework.devtools.results import Row
+from zizhu.framework.devtools.session import Order, measure
+from zizhu.framework.devtools.workloads import Registrations, Transfers, Workload
+from zizhu.framework.sdk.keys import known_suite
+
+app = typer.Typer(help="Measure this machine · 测量本机性能", invoke_without_command=True)
+
+EXPECTED_TPS = {("international", False): 6_000, ("guomi", False): 2_000, ("international", True): 14_000}
+"""How much load is signed for a second of a row, by (suite, bundled)."""
+EXPECTED_TPS_OTHER = 14_000
+
+
+@app.callback()
+def bench(
+    suite: Annotated[str, typer.Option(help="guomi | international · 密码套件")] = "guomi",
+    bundle: Annotated[int, typer.Option(help="Transactions under one signature · 每个签名的交易数")] = 1,
+    workload: Annotated[str, typer.Option(help="transfer | voucher · 负载")] = "transfer",
+    seconds: Annotated[float, typer.Option(help="Length of a span at saturation · 每段秒数")] = 8.0,
+    spans: Annotated[int, typer.Option(help="Spans at saturation; the median counts · 段数")] = 3,
+    rate: Annotated[float, typer.Option(help="Rate of the open loop; default: half of saturation · 开环速率")] = 0.0,
+    half: Annotated[float, typer.Option(help="Seconds of the open loop, 0 for none · 开环秒数")] = 10.0,
+    expected: Annotated[int, typer.Option(help="Load to sign for a second, in transactions")] = 0,
+    keep: Annotated[Path | None, typer.Option(help="Folder to leave the network in · 保留网络的文件夹")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the raw figures there · 原始数据文件")] = None,
+    as_json: AsJson = False,
+    language: Language = "",
+) -> None:
+    """Four members, durable, over TLS, every signature checked by each. Exit code 1 when the run does not count."""
+    speaker = terminal(language, as_json=as_json)
+    try:
+        chosen = known_suite(suite)
+        order = Order(
+            suite=chosen,
+            workload=_workload(workload),
+            bundle=bundle,
+            spans=spans,
+            span_s=seconds,
+            half_s=half,
+            rate=rate,
+            expected_tps=expected or EXPECTED_TPS.get((suite, bundle > 1), EXPECTED_TPS_OTHER),
+            keep=keep,
+        )
+        row = measure(order, lambda text: speaker.err.print(text, style="dim", markup=False))
+    except ZizhuError as error:
+        speaker.fail(error)
+    if out is not None:
+        out.write_bytes(msgspec.json.format(msgspec.json.encode(row), indent=1) + b"\n")
+    show(row, speaker)
+    if row.faults:
+        raise typer.Exit(1)
+
+
+def _workload(name: str) -> Workload:
+    """The workload of this name; vouchers are registered with the contract that every local ledger has."""
+    if name == "voucher":
+        return Registrations(_evidence(), "invoice", "sm3")
+    return Transfers(100_000)
+
+
+def _evidence() -> GenesisContract:
+    from zizhu.components.evidence.package import evidence_contract
+
+    return evidence_contract("bench-evidence", {"invoice": "sm3"})
+
+
+def show(row: Row, speaker: Terminal) -> None:
+    """The row for people, or as one JSON line."""
+    if speaker.as_json:
+        speaker.emit(json.loads(msgspec.json.encode(row)), "")
+        return
+    lines = [
+        row.name,
+        f"  {row.tps:,.0f} TPS at saturation ({', '.join(f'{span.tps:,.0f}' for span in row.spans)})",
+        f"  {row.members_us:.0f} µs CPU per transaction over {row.members} members, clients {row.clients_us:.0f} µs;"
+        f" {row.ratio:.2f} verifications of {row.verification_us:.1f} µs ({row.rung})",
+        f"  saturated p50 {row.saturated.p50_ms:.0f} ms, p99 {row.saturated.p99_ms:.0f} ms"
+        f" · at {row.half.rate:,.0f} TPS p50 {row.half.p50_ms:.0f}, p95 {row.half.p95_ms:.0f},"
+        f" p99 {row.half.p99_ms:.0f} ms · idle p50 {row.idle.p50_ms:.0f}, p99 {row.idle.p99_ms:.0f} ms",
+        f"  {max(row.resident_bytes) / 1e6:.0f} MB a member, {row.disk_bytes_per_transaction / row.members:.0f} bytes"
+        f" on a member's disk per transaction, {row.transactions / max(1, row.blocks):.0f} transactions a block",
+        f"  signatures: {row.signatures_in_chain:,} in the chain, verified {row.signatures_verified}",
+    ]
+    lines += [f"  NOT VALID: {fault}" for fault in row.faults] or ["  valid"]
+    speaker.out.print("\n".join(lines), markup=False)

@@ -1,0 +1,109 @@
+"""What the bench found out: rows, spans, latencies, as they are printed and kept.
+
+Decides names and units of the figures, and how percentiles are taken. Refuses to know how they were measured.
+"""
+
+import statistics
+from collections.abc import Sequence
+from typing import cast
+
+import msgspec
+
+
+class Span(msgspec.Struct, frozen=True):
+    """A stretch at saturation. `members_us` and `clients_us` are processor microseconds a committed transaction, of
+    all members (clients) together."""
+
+    seconds: float
+    transactions: int
+    tps: float
+    members_us: float
+    clients_us: float
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Milliseconds from when a submission was due to its acknowledged finality; 0 when nothing was measured."""
+
+    samples: int = 0
+    p50_ms: float = 0.0
+    p95_ms: float = 0.0
+    p99_ms: float = 0.0
+    rate: float = 0.0
+    accepted: int = 0
+    busy: int = 0
+    faults: list[str] = []
+
+    @classmethod
+    def of(cls, reports: Sequence[dict[str, object]], *, rate: float = 0.0) -> "Latency":
+        """Percentiles over the reports of all clients."""
+        found = sorted(each for report in reports for each in cast(list[float], report["latencies_ms"]))
+        lost = [f"a client lost: {each}" for report in reports for each in cast(list[str], report["lost"])]
+        return cls(
+            samples=len(found),
+            p50_ms=percentile(found, 50),
+            p95_ms=percentile(found, 95),
+            p99_ms=percentile(found, 99),
+            rate=round(rate, 1),
+            accepted=sum(cast(int, report["accepted"]) for report in reports),
+            busy=sum(cast(int, report["busy"]) for report in reports),
+            faults=lost[:10],
+        )
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One configuration, measured. `faults` says why the row does not count; empty when it does."""
+
+    suite: str
+    workload: str
+    bundle: int
+    accounts: int
+    signers: int
+    members: int
+    rung: str
+    verification_us: float
+    spans: list[Span]
+    saturated: Latency
+    half: Latency
+    idle: Latency
+    resident_bytes: list[int]
+    disk_bytes_per_transaction: float
+    transactions: int
+    blocks: int
+    signatures_in_chain: int
+    signatures_verified: list[int]
+    faults: list[str]
+    machine: dict[str, object]
+    when: str
+
+    @property
+    def tps(self) -> float:
+        """Median over the spans."""
+        return statistics.median(span.tps for span in self.spans)
+
+    @property
+    def members_us(self) -> float:
+        """Processor microseconds a transaction of all members, median over the spans."""
+        return statistics.median(span.members_us for span in self.spans)
+
+    @property
+    def clients_us(self) -> float:
+        """The same of the clients."""
+        return statistics.median(span.clients_us for span in self.spans)
+
+    @property
+    def ratio(self) -> float:
+        """`members_us` in verifications."""
+        return self.members_us / self.verification_us
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        bundled = f", bundles of {self.bundle}" if self.bundle > 1 else ""
+        return f"{self.suite}{bundled}, {self.workload}"
+
+
+def percentile(ascending: Sequence[float], percent: int) -> float:
+    """The smallest value that at least `percent` % of the values do not exceed; 0 of none."""
+    if not ascending:
+        return 0.0
+    return ascending[max(0, -(-len(ascending) * percent // 100) - 1)]

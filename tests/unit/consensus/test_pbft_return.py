@@ -1,0 +1,81 @@
+"""A leader that comes back to a chain that went on without it."""
+
+from zizhu.chain.consensus import port
+from zizhu.chain.consensus.pbft.messages import MemoryAnswer, MemoryQuery
+from zizhu.framework.testkit.council import Council, Seat
+
+
+def _overtaken() -> tuple[Council, Seat]:
+    """Leader 0 has proposed heights 2 and 3 and nobody heard it; the others committed another block 2 in view 1."""
+    council = Council().start()
+    leader, rest = council.seats[0], council.seats[1:]
+    for _ in range(2):
+        leader.wait_for(500)
+    assert max(each.ready.height for each in leader.held.values()) == 3
+    council.mail.clear()
+    leader.down = True
+    for seat in rest:
+        seat.wait_for(1)
+        seat.fire("view")
+    council.deliver()
+    assert [seat.head.height for seat in rest] == [2, 2, 2]
+    return council, leader
+
+
+def _sync(council: Council, seat: Seat) -> None:
+    """The member commits block 2 as the others have it, and has transactions of its own."""
+    other = council.seats[1]
+    ready, certificate = other.head, other.committed[-1]
+    seat.held[ready.block] = council.library[ready.block]
+    seat.committed.append(certificate)
+    seat.tell(port.Synced(ready, certificate))
+    seat.wait_for(500)
+
+
+def _joins_again(council: Council, leader: Seat) -> None:
+    """The others notice its old view, and the chain goes on with it."""
+    assert leader.view == 0
+    council.mail.clear()
+    for seat in council.seats[1:]:
+        seat.tell(port.PeerStatus(leader.id, 0, active=True, height=2))
+    council.deliver()
+    assert leader.view == 1 and leader.active
+    council.commit_one()
+    assert {seat.head.height for seat in council.seats} == {3}
+
+
+def test_a_leader_whose_own_blocks_lost_builds_nothing_on_them() -> None:
+    """Still in the view that it leads, it learns of another block at its height: what it built above is no parent."""
+    council, leader = _overtaken()
+    leader.down = False
+    _sync(council, leader)
+    _joins_again(council, leader)
+
+
+def test_a_leader_that_voted_before_it_went_down_does_not_build_in_circles() -> None:
+    """Back in the view that it led, on a head of a later one, it cannot propose another block where it has voted, and
+    does not build one after the other in vain."""
+    council, leader = _overtaken()
+    leader.restart()
+    _sync(council, leader)
+    for _ in range(2):
+        council.deliver(lambda letter: isinstance(letter.message, MemoryQuery | MemoryAnswer))
+    assert leader.engine.status().voting
+    leader.wait_for(500)
+    leader.fire("idle")
+    _joins_again(council, leader)
+
+
+def test_a_leader_that_returns_unharmed_proposes_the_same_again() -> None:
+    """What it proposed before the crash and nobody got is proposed again, unchanged, and committed."""
+    council = Council().start()
+    leader = council.seats[0]
+    leader.wait_for(500)
+    leader.wait_for(500)
+    lost = [letter.message for letter in council.mail if letter.target == council.seats[1].id]
+    council.mail.clear()
+    leader.restart()
+    council.deliver()
+    proposed = [each for each in leader.sent if each in lost]
+    assert len(proposed) == 2 * len(lost)
+    assert {seat.head.height for seat in council.seats} == {3}
