@@ -14,7 +14,7 @@ import msgspec
 
 from zizhu.chain.crypto.port import Suite
 from zizhu.chain.model.effects import Persist, Report, Send, SetTimer, Sign
-from zizhu.chain.model.errors import SpokeWrongly, ZizhuError
+from zizhu.chain.model.errors import OperatingFault, SpokeWrongly, ZizhuError
 from zizhu.chain.model.ids import Instant, MemberId
 from zizhu.chain.network.messages import CertifiedBlocks, Gossip
 from zizhu.chain.network.port import Transport
@@ -136,8 +136,8 @@ class Runtime:
         try:
             effects = self.machine.step(self.now(), event)
         except Exception as error:
-            # Law 2: an exception out of a step is our bug; the machine may be half-way, so nothing goes on with it.
-            self._halt(f"{type(error).__name__}: {error}")
+            # Whatever comes out of `step` is our own fault, and its effects are lost: no vote may follow.
+            self._halt(f"a fault of our own: {type(error).__name__}: {error}")
             raise
         for effect in effects:
             self._effect(effect)
@@ -212,7 +212,7 @@ class Runtime:
             self._parts.index.write(changes, durable=False)
 
     def _disk_failed(self, error: BaseException) -> None:
-        self._halt(str(error))
+        self._halt(str(error) or type(error).__name__)
 
     def _halt(self, reason: str) -> None:
         self._stopped = True
