@@ -110,10 +110,11 @@ class SignatureCheck:
 
 @dataclass(frozen=True, slots=True)
 class Verify:
-    """Verify clients' signatures; answered by `Verified(batch, verdicts)`."""
+    """Verify clients' signatures; answered by `Verified(batch, verdicts)`. `urgent`: a block waits for it."""
 
     batch: int
     checks: tuple[SignatureCheck, ...]
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
