@@ -10,7 +10,7 @@ MINUTES ?= 10
 SUITE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test lint format sim golden bench chaos long ci docs demo-consortium clean
+.PHONY: help setup setup-dev run test lint format sim golden bench chaos long ci docs clean
 
 help:  ## these lines
 	@printf 'make TARGET   (PYTHON=python3.12 chooses the interpreter)\n\n'
@@ -54,9 +54,6 @@ ci:  ## everything that a change has to pass, part by part within its budget
 
 docs: setup-dev  ## write the generated pages of docs/reference again
 	@$(PY) tools/errors_reference.py --write
-
-demo-%: setup  ## a guided demonstration: make demo-consortium
-	@$(VENV)/bin/zizhu demo $* $(ARGS)
 
 clean:  ## remove what was built here; never touches zizhu-data
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

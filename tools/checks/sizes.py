@@ -44,9 +44,15 @@ def _functions(source: Source) -> Iterator[Problem]:
         arguments = node.args
         names = [each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
         count = len(names) - (1 if names[:1] in (["self"], ["cls"]) else 0)
-        if count > PARAMETERS_MAX:
+        if count > PARAMETERS_MAX and not _is_command(node):
             text = f"{count} parameters, at most {PARAMETERS_MAX}: what travels together is a frozen dataclass"
             yield Problem("parameters", where, node.lineno, text)
+
+
+def _is_command(node: "ast.FunctionDef | ast.AsyncFunctionDef") -> bool:
+    """Whether it is a command of the terminal: its parameters are the command's options, declared nowhere else."""
+    called = [each.func for each in node.decorator_list if isinstance(each, ast.Call)]
+    return any(isinstance(each, ast.Attribute) and each.attr == "command" for each in called)
 
 
 def _classes(source: Source) -> Iterator[Problem]:

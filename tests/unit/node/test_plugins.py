@@ -10,6 +10,8 @@ from zizhu.chain.model.errors import AskedWrongly, OperatingFault
 from zizhu.chain.network.port import GROUP
 from zizhu.chain.network.tcp.transport import build
 from zizhu.chain.node import plugins
+from zizhu.chain.node.api.application import find_plugins
+from zizhu.chain.node.api.site import GROUP as HTTP_GROUP
 
 METADATA = "Metadata-Version: 2.1\nName: {name}\nVersion: 1\n"
 
@@ -91,3 +93,10 @@ def test_stale_metadata_of_another_tree_does_not_count(brought: Path) -> None:
     )
     assert "old" not in plugins.names(GROUP)
     assert plugins.load(GROUP, "tcp") is build
+
+
+def test_http_plug_ins_enter_by_the_same_door() -> None:
+    """What serves HTTP is found as all plug-ins are: in a source tree, this tree's own and not those of another tree
+    that happens to be installed."""
+    assert tuple(find_plugins()) == plugins.names(HTTP_GROUP)
+    assert "vouchers" in find_plugins()

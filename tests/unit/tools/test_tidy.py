@@ -61,6 +61,13 @@ def test_parameters_are_counted_without_self(tree: Shelf) -> None:
     assert tree.put(ROOM, "def f(a, b, c, d, e, *, f, g): ...\n").rules(sizes.check) == ["parameters"]
 
 
+def test_the_options_of_a_command_are_not_counted(tree: Shelf) -> None:
+    """A command of the terminal has the options it needs; the same function without the decorator has too many."""
+    command = "@app.command()\ndef up(a, b, c, d, e, f, g): ...\n"
+    assert tree.put(ROOM, command).rules(sizes.check) == []
+    assert tree.put(ROOM, command.removeprefix("@app.command()\n")).rules(sizes.check) == ["parameters"]
+
+
 def test_methods_of_a_class_are_counted(tree: Shelf) -> None:
     """Twenty methods pass, twenty-one do not."""
     methods = [f"    def m{number}(self): ...\n" for number in range(21)]

@@ -166,7 +166,7 @@ class NodeMachine:
                 case engine.Build():
                     built = self.blocks.build(self._now, effect)
                     self._events.append(engine.Built(built))
-                    # An empty-handed build changed nothing: to tell the engine of the pool again would go in a circle.
+                    # An empty build changed nothing; to say that the pool changed would ask for it for ever.
                     self._pool_changed = self._pool_changed or built is not None
                 case engine.Execute():
                     self._assembler.want(self._now, effect)
@@ -265,7 +265,8 @@ class NodeMachine:
             told = self.blocks.executed(executed)
             self.blocks.commit(self._now, certified.certificate, agreed_now=False)
             self._pool_changed = True
-            self._events += (told, engine.Synced(told.ready, certified.certificate))
+            # Committed first: told of the block alone, an engine that holds its certificate would commit it again.
+            self._events += (engine.Synced(told.ready, certified.certificate), told)
             self._settle_engine()
         self._ask_for_blocks()
 

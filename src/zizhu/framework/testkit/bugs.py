@@ -126,17 +126,29 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "quorum of 2f+1 at n = 5 and 6",
         "P-11",
-        (Patch("zizhu.chain.consensus.quorum", "quorum", "(n + faults_tolerated(n)) // 2 + 1",
-               "2 * faults_tolerated(n) + 1"),),
+        (
+            Patch(
+                "zizhu.chain.consensus.quorum",
+                "quorum",
+                "(n + faults_tolerated(n)) // 2 + 1",
+                "2 * faults_tolerated(n) + 1",
+            ),
+        ),
     ),  # fmt: skip
     Bug(
         "a vote before the block is held and executed",
         "P-2",
         (
-            Patch(PBFT + "proposals", "consider", "if slot.block in s.known:",
-                  "votes.prepare_ready(s, height)\n    if slot.block in s.known:"),
             Patch(
-                PBFT + "votes", "prepare_ready", "    if executed is None:\n        return\n",
+                PBFT + "proposals",
+                "consider",
+                "if slot.block in s.known:",
+                "votes.prepare_ready(s, height)\n    if slot.block in s.known:",
+            ),
+            Patch(
+                PBFT + "votes",
+                "prepare_ready",
+                "    if executed is None:\n        return\n",
                 "    if executed is None:\n"
                 "        pair = (slot.block, slot.proposal.outcome)\n"
                 "        if may_cast(s, PREPARE, height, pair):\n"
@@ -151,7 +163,9 @@ BUGS: tuple[Bug, ...] = (
         "P-3",
         (
             Patch(
-                PBFT + "view_change", "_start_from", "        s.tip = tip\n",
+                PBFT + "view_change",
+                "_start_from",
+                "        s.tip = tip\n",
                 "        walk = s.known.get(BlockHash(tip.block))\n"
                 "        while walk is not None and walk.ready.height > s.head.height + 1 "
                 "and walk.ready.parent in s.known:\n"
@@ -171,15 +185,25 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "a certificate may name a signer twice",
         "A-21",
-        (Patch("zizhu.chain.consensus.certificate", "verify_certificate",
-               "if any(earlier >= later for earlier, later in itertools.pairwise(signers)):", "if False:"),),
+        (
+            Patch(
+                "zizhu.chain.consensus.certificate",
+                "verify_certificate",
+                "if any(earlier >= later for earlier, later in itertools.pairwise(signers)):",
+                "if False:",
+            ),
+        ),
     ),  # fmt: skip
     Bug(
         "the tip is the highest certificate, whatever its view",
         "",
         (
-            Patch(PBFT + "view_change", "tip_of", "key=certificate_order",
-                  "key=lambda c: (-1, -1, -1) if c is None else (c.height, c.view, c.phase)"),
+            Patch(
+                PBFT + "view_change",
+                "tip_of",
+                "key=certificate_order",
+                "key=lambda c: (-1, -1, -1) if c is None else (c.height, c.view, c.phase)",
+            ),
         ),
     ),
     Bug(
@@ -187,7 +211,8 @@ BUGS: tuple[Bug, ...] = (
         "",
         (
             Patch(
-                PBFT + "view_change", "_start_from",
+                PBFT + "view_change",
+                "_start_from",
                 "        s.tip = tip\n        s.start, s.start_height = BlockHash(tip.block), tip.height\n"
                 "        s.drop_all_but(s.start)",
                 "        s.start, s.start_height = s.head.block, s.head.height\n        s.drop_all_but(None)",
@@ -197,8 +222,11 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "a view change forgets what was prepared",
         "",
-        (Patch(PBFT + "view_change", "own_greatest", "return max(s.best, head, key=certificate_order)",
-               "return head"),),
+        (
+            Patch(
+                PBFT + "view_change", "own_greatest", "return max(s.best, head, key=certificate_order)", "return head"
+            ),
+        ),
     ),  # fmt: skip
     Bug(
         "a restart forgets the votes cast",
@@ -210,7 +238,8 @@ BUGS: tuple[Bug, ...] = (
         "",
         (
             Patch(
-                PBFT + "votes", "_prepared",
+                PBFT + "votes",
+                "_prepared",
                 "if not (is_tip or height <= s.head.height + 1 or (below is not None and below.commit_cast)):",
                 "if False:",
             ),
@@ -226,11 +255,14 @@ BUGS: tuple[Bug, ...] = (
         "P-8",
         (
             Patch(
-                "zizhu.chain.node.clients", "Admission.verified", 'self._fault(item.peer, "witness")',
+                "zizhu.chain.node.clients",
+                "Admission.verified",
+                'self._fault(item.peer, "witness")',
                 "self._good.update({(one.id, b'', b''): None for one in item.parsed.transactions})",
             ),
             Patch(
-                "zizhu.chain.node.clients", "Admission.is_known",
+                "zizhu.chain.node.clients",
+                "Admission.is_known",
                 "waiting = [one for one in parsed.transactions if not self.pool.has(one.id)]",
                 "waiting = [one for one in parsed.transactions if not self.pool.has(one.id)"
                 " and (one.id, b'', b'') not in self._good]",
@@ -243,7 +275,8 @@ BUGS: tuple[Bug, ...] = (
         "A-7",
         (
             Patch(
-                "zizhu.chain.node.machine", "NodeMachine._commit",
+                "zizhu.chain.node.machine",
+                "NodeMachine._commit",
                 'self._out.append(Persist((Record("blocks", record),)))',
                 'self._out.append(Persist((Record("blocks", record), Record("blocks", record))))',
             ),
@@ -255,7 +288,8 @@ BUGS: tuple[Bug, ...] = (
         "",
         (
             Patch(
-                "zizhu.chain.node.machine", "NodeMachine._commit",
+                "zizhu.chain.node.machine",
+                "NodeMachine._commit",
                 'self._out.append(Persist((Record("blocks", record),)))',
                 'self._out.append(Published(executed.height)); self._out.append(Persist((Record("blocks", record),)))',
             ),
@@ -266,10 +300,15 @@ BUGS: tuple[Bug, ...] = (
         "the map of used nonces is off by one",
         "G-4",
         (
-            Patch("zizhu.chain.ledger.keys", "AccountRecord.using", "used |= 1 << (-above - 1)",
-                  "used |= 1 << (-above)"),
-            Patch("zizhu.chain.ledger.keys", "AccountRecord.using", "(used << above) | (1 << (above - 1))",
-                  "(used << above) | (1 << above)"),
+            Patch(
+                "zizhu.chain.ledger.keys", "AccountRecord.using", "used |= 1 << (-above - 1)", "used |= 1 << (-above)"
+            ),
+            Patch(
+                "zizhu.chain.ledger.keys",
+                "AccountRecord.using",
+                "(used << above) | (1 << (above - 1))",
+                "(used << above) | (1 << above)",
+            ),
         ),
         kind="whole",
     ),

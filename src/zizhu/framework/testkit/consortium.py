@@ -54,8 +54,9 @@ def found(
     parameters: Parameters | None = None,
     contracts: tuple[GenesisContract, ...] = (),
     engines: dict[str, ContractEngine] | None = None,
+    engine: str = "pbft",
 ) -> Consortium:
-    """A consortium of `size` members under PBFT."""
+    """A consortium of `size` members under PBFT, or of one under solo."""
     secrets = [secret_of(position) for position in range(size)]
     members = tuple(
         Member(f"node{i + 1}", f"org{i + 1}", suite.members.public_key(secret), hashlib.sha256(secret).digest())
@@ -64,7 +65,7 @@ def found(
     founding = Founding(
         name="simulated",
         time_ms=GENESIS_TIME_MS,
-        engine="pbft",
+        engine=engine,
         suite=suite.name,
         members=members,
         contracts=contracts,

@@ -323,6 +323,4 @@ class Council:
         votes = {member: self.vote(member, made, phase=phase, view=view) for member in chosen}
         signatures = [SignedBy(member, votes[member].signature) for member in chosen]
         ready = made.ready
-        return Certificate(
-            CERTIFICATE_VERSION, phase, 0, view, ready.height, ready.block, ready.outcome, signatures
-        )
+        return Certificate(CERTIFICATE_VERSION, phase, 0, view, ready.height, ready.block, ready.outcome, signatures)

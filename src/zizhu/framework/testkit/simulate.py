@@ -73,7 +73,9 @@ class Report:
             "faults × state of the member they struck:",
         ]
         for name in sorted({name for name, _ in self.faults}):
-            states = [f"{state} {self.faults[key]}" for key in sorted(self.faults) if key[0] == name for state in key[1:]]
+            states = [
+                f"{state} {self.faults[key]}" for key in sorted(self.faults) if key[0] == name for state in key[1:]
+            ]
             shown.append(f"  {name}: {', '.join(states)}")
         return shown
 

@@ -318,7 +318,9 @@ class SmallNode:
         return self.head if block == self.head.ready.block else self.done.get(block)
 
     def _execute(self, asked: port.Execute) -> None:
-        done = self.done.get(asked.block) or next((each for each in self.chain[-16:] if each.ready.block == asked.block), None)
+        done = self.done.get(asked.block) or next(
+            (each for each in self.chain[-16:] if each.ready.block == asked.block), None
+        )
         if done is not None:
             self._tell(done.executed())
             return

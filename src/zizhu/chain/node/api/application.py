@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from zizhu.chain.model.errors import AskedWrongly, ErrorCode, OperatingFault, ZizhuError
-from zizhu.chain.node import plugins as doors
+from zizhu.chain.node import plugins as entry_points
 from zizhu.chain.node.api import chain_routes, node_routes, proof_routes
 from zizhu.chain.node.api.bodies import BODY
 from zizhu.chain.node.api.faults import HEX_SHOWN, METHOD, NO_ADDRESS, error_reply, our_fault
@@ -27,24 +27,18 @@ from zizhu.chain.node.api.site import GROUP, PREFIX, Endpoint, RoutesFactory, Se
 BAD_PLUGIN = ErrorCode(
     "http.plugin",
     "the HTTP plug-in {name} cannot be served: {reason}",
-    "repair or uninstall the package that brings it (entry-point group zizhu.http)",
+    "uninstall the package that brings it, or ask who makes it",
     "HTTP 插件 {name} 无法使用:{reason}",
-    "请修复或卸载提供它的软件包(入口点组 zizhu.http)",
+    "请卸载提供它的软件包,或联系其作者",
 )
 
 
 def find_plugins() -> dict[str, RoutesFactory]:
     """The factories of the installed plug-ins, by name.
 
-    Raises OperatingFault (`http.plugin`) for one that cannot be imported.
+    Raises OperatingFault (`plugin.broken`) for one that cannot be loaded.
     """
-    found: dict[str, RoutesFactory] = {}
-    for name in doors.names(GROUP):
-        try:
-            found[name] = cast(RoutesFactory, doors.load(GROUP, name))
-        except OperatingFault as error:
-            raise OperatingFault(BAD_PLUGIN, name=name, reason=str(error.values.get("reason", error))) from error
-    return found
+    return {name: cast(RoutesFactory, entry_points.load(GROUP, name)) for name in entry_points.names(GROUP)}
 
 
 def own_endpoints(site: Site) -> list[Endpoint]:

@@ -5,7 +5,7 @@ members sign every certificate, so its proofs hold. Refuses to be anybody's: its
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from zizhu.chain.consensus.certificate import electorate, statement_of
@@ -46,6 +46,8 @@ class FakeNode:
     suite: Suite = suite
     suites: dict[int, Suite] = field(default_factory=lambda: dict(SUITES))
     http_port: int = 0
+    now_ms: Callable[[], int] | None = None
+    """The time of new blocks; without it a block comes STEP_MS after the one before."""
 
     def __post_init__(self) -> None:
         self.ledger_id = self.ledger.ledger_id
@@ -82,9 +84,7 @@ class FakeNode:
         taken, self.pool = self.pool[:bodies], [] if bodies is None else self.pool[bodies:]
         candidates = [*taken, *(self.ledger.reader.submission(one) for one in submissions)]
         head = self.ledger.head
-        executed = self.ledger.build(
-            head.block, candidates=candidates, wall_ms=head.time_ms + STEP_MS, proposer=self.me
-        )
+        executed = self.ledger.build(head.block, candidates=candidates, wall_ms=self._wall_ms(), proposer=self.me)
         committed = self.ledger.commit(executed.hash)
         assert committed.executed is executed
         certificate = self._certificate(executed)
@@ -184,6 +184,9 @@ class FakeNode:
         finally:
             self.moved_waiters -= 1
         return self._visible
+
+    def _wall_ms(self) -> int:
+        return self.ledger.head.time_ms + STEP_MS if self.now_ms is None else self.now_ms()
 
     def _publish(self) -> None:
         self._visible = self.ledger.head.height

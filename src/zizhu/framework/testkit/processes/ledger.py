@@ -64,9 +64,7 @@ def register_id(suite: str) -> bytes:
     return genesis_contract_id(known_suite(suite), REGISTER)
 
 
-def found_register_network(
-    directory: Path, *, members: int = 4, suite: str = "guomi", engine: str = "pbft"
-) -> Network:
+def found_register_network(directory: Path, *, members: int = 4, suite: str = "guomi", engine: str = "pbft") -> Network:
     """A network of one machine in `directory`, with the register on it and free ports; nothing runs yet.
 
     Raises as `founding.found`.
