@@ -6,6 +6,8 @@ waits already is accepted again: the same transaction, submitted anywhere, any n
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from zizhu.chain.ledger.archive import BlockArchive
 from zizhu.chain.ledger.keys import NonceUse
 from zizhu.chain.ledger.ledger import Ledger
@@ -59,8 +61,7 @@ class Ask:
     left: int
 
 
-@dataclass(frozen=True, slots=True)
-class Unverified:
+class Unverified(msgspec.Struct, frozen=True):
     """A submission whose signature is being verified, and who handed it in: a client, or a link peer."""
 
     parsed: ParsedSubmission
