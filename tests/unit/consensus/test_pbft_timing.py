@@ -112,7 +112,7 @@ def test_f_plus_one_are_joined_at_the_smallest_of_their_views() -> None:
     council = Council().start()
     for seat, times in ((council.seats[1], 3), (council.seats[2], 2)):
         for _ in range(times):
-            seat.engine._state.leave_for(seat.view + 1, "test")  # noqa: SLF001
+            seat.engine._state.leave_for(seat.view + 1, "test")
             seat.tell(port.Waiting(0, 0, 0))
     newest = {}
     for letter in council.mail:

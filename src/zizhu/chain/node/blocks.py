@@ -33,7 +33,7 @@ class Blocks:
     admission: Admission
     put: Callable[[Effect], None]
     written: dict[BlockHash, int] = field(default_factory=dict)
-    _in_flight: dict[BlockHash, tuple[int, int]] = field(default_factory=dict)
+    _in_flight: dict[BlockHash, int] = field(default_factory=dict)
     _free_since_ms: int | None = None
     """Since when something waits that stands in no block: what the batch rule means by waiting."""
 
@@ -49,7 +49,7 @@ class Blocks:
 
     def executed(self, executed: Executed) -> engine.Executed:
         """Bodies are durable before any vote on them: the record goes in front of what the engine does next."""
-        self._in_flight[executed.hash] = (executed.height, len(executed.transactions))
+        self._in_flight[executed.hash] = len(executed.transactions)
         self._free_since_ms = None
         if executed.hash not in self.written:
             self.written[executed.hash] = executed.height
@@ -81,8 +81,7 @@ class Blocks:
         self.put(Report("committed", {"height": executed.height, "transactions": len(executed.transactions)}))
         for at in [at for at, height in self.written.items() if height <= executed.height]:
             del self.written[at]
-        for at in [at for at, (height, _) in self._in_flight.items() if height <= executed.height]:
-            del self._in_flight[at]
+        self._forget_what_left_the_ledger()
 
     def drop(self, now: Instant, keep: tuple[BlockHash, ...]) -> None:
         """Forget executed blocks that lost: all but `keep`, its ancestors and descendants."""
@@ -91,15 +90,17 @@ class Blocks:
             self.ledger.drop_all_but_descendants(kept[0])
         else:
             self.ledger.drop_all()
-        self._in_flight = {
-            at: counted for at, counted in self._in_flight.items() if self.ledger.executed(at) is not None
-        }
+        self._forget_what_left_the_ledger()
         self.pool.restart_turns(now.monotonic_ms)
+
+    def _forget_what_left_the_ledger(self) -> None:
+        """Blocks that were committed, dropped, or lost with a rival: what stands in them only is free again."""
+        self._in_flight = {at: count for at, count in self._in_flight.items() if self.ledger.executed(at) is not None}
 
     def waiting(self, now: Instant) -> engine.Waiting:
         """What the engine may know of the pool."""
         waiting = self.pool.waiting
-        free = max(0, waiting - sum(count for _, count in self._in_flight.values()))
+        free = max(0, waiting - sum(self._in_flight.values()))
         if not free:
             self._free_since_ms = None
         elif self._free_since_ms is None:

@@ -6,6 +6,8 @@ waits already is accepted again: the same transaction, submitted anywhere, any n
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from zizhu.chain.ledger.archive import BlockArchive
 from zizhu.chain.ledger.keys import NonceUse
 from zizhu.chain.ledger.ledger import Ledger
@@ -59,8 +61,7 @@ class Ask:
     left: int
 
 
-@dataclass(frozen=True, slots=True)
-class Unverified:
+class Unverified(msgspec.Struct, frozen=True):
     """A submission whose signature is being verified, and who handed it in: a client, or a link peer."""
 
     parsed: ParsedSubmission
@@ -85,6 +86,7 @@ class Admission:
     _batches: dict[int, Batch] = field(default_factory=dict)
     _next_batch: int = 0
     _from_peers: int = 0
+    _under_way: dict[TransactionId, ParsedSubmission] = field(default_factory=dict)
     _good: dict[tuple[bytes, bytes, bytes], None] = field(default_factory=dict)
     _waiters: dict[TransactionId, list[int]] = field(default_factory=dict)
     _waits: dict[int, TransactionId] = field(default_factory=dict)
@@ -141,6 +143,8 @@ class Admission:
         for item, good in zip(waiting, verdicts, strict=True):
             if item.peer is not None:
                 self._from_peers -= 1
+            for one in item.parsed.transactions:
+                self._under_way.pop(one.id, None)
             if good:
                 self._remember(item.parsed)
                 self._admit(item, now_ms)
@@ -157,8 +161,12 @@ class Admission:
             return True
         self._next_batch += 1
         self._batches[self._next_batch] = block
-        self.out.append(Verify(self._next_batch, tuple(_check(item) for item in unknown)))
+        self.out.append(Verify(self._next_batch, tuple(_check(item) for item in unknown), urgent=True))
         return False
+
+    def held(self, id_: TransactionId) -> ParsedSubmission | None:
+        """The submission with a transaction that waits here, or whose signature is still being verified."""
+        return self.pool.get(id_) or self._under_way.get(id_)
 
     def is_known(self, parsed: ParsedSubmission) -> bool:
         """Whether all transactions of a submission wait here or are final. A free nonce spares the look-up."""
@@ -179,6 +187,9 @@ class Admission:
         if unverified:
             self._next_batch += 1
             self._batches[self._next_batch] = unverified
+            for item in unverified:
+                for one in item.parsed.transactions:
+                    self._under_way[one.id] = item.parsed
             self.out.append(Verify(self._next_batch, tuple(_check(item.parsed) for item in unverified)))
 
     def _admit(self, item: Unverified, now_ms: int) -> None:

@@ -71,7 +71,7 @@ class NodeMachine:
         self.links: dict[MemberId, bool] = dict.fromkeys(self.others, False)
         self._consensus = consensus
         self._admission = Admission(ledger, self.pool, archive)
-        self._assembler = Assembler(ledger, self.pool, self._admission.block_is_verified)
+        self._assembler = Assembler(ledger, self._admission.held, self._admission.block_is_verified)
         self._gossip = GossipQueue(self.others)
         self.sync = Sync()
         self.blocks = Blocks(me, ledger, self.pool, self._admission, self._put)
@@ -190,6 +190,7 @@ class NodeMachine:
         match message:
             case Gossip():
                 self._admission.gossiped(peer, message.submissions, self._now.monotonic_ms)
+                self._assembler.submissions_came(self._now)
                 self._pool_changed = True
             case FetchItems():
                 self._items_asked(peer, message)
