@@ -49,7 +49,8 @@ class Job:
     entries: tuple[Entry, ...]
     sources: tuple[MemberId, ...]
     fresh: bool
-    arrived_ms: int
+    arrived: Instant
+    wall_ms: int
     items: list[Submission | None] = field(default_factory=list)
     asks: int = 0
     asked_ms: int = 0
@@ -100,7 +101,7 @@ class Assembler:
                 self.out.append(Report("assembly_full", {"jobs": len(self._jobs)}))
                 return
             arrived_ms = asked.arrived_ms or now.wall_ms
-            job = Job(asked.block, asked.header, asked.entries, asked.sources, asked.fresh, arrived_ms)
+            job = Job(asked.block, asked.header, asked.entries, asked.sources, asked.fresh, now, arrived_ms)
             self._jobs[asked.block] = job
         else:
             job.sources = tuple(dict.fromkeys((*job.sources, *asked.sources)))
@@ -298,7 +299,7 @@ class Assembler:
         return check_clock(
             header.time_ms,
             parent_time_ms=parent_time_ms,
-            wall_ms=job.arrived_ms,
+            wall_ms=job.wall_ms,
             tolerance_ms=self._ledger.record.parameters.clock_tolerance_ms,
         )
 
