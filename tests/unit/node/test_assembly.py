@@ -72,7 +72,7 @@ def test_wrong_items_cost_their_sender_and_are_asked_of_another_source() -> None
     follower = council.seats[1]
     executed = _block_of(council, proposal)
     sources = (council.seats[0].id, council.seats[2].id)
-    follower.machine._assembler.want(council.now, Execute(executed.hash, None, (), sources, fresh=False))  # noqa: SLF001
+    follower.machine._assembler.want(council.now, Execute(executed.hash, None, (), sources, fresh=False))
     follower.hears(council.seats[0], proposal)
     follower.hears(council.seats[0], Items(executed.hash, [council.call(5, 1)]))
     assert follower.faults() == [(council.seats[0].id.hex(), "items_differ")]
@@ -103,7 +103,7 @@ def test_a_silent_source_is_followed_by_the_next_and_given_up_in_the_end() -> No
     follower = council.seats[1]
     executed = _block_of(council, proposal)
     sources = (council.seats[0].id, council.seats[2].id)
-    follower.machine._assembler.want(  # noqa: SLF001
+    follower.machine._assembler.want(
         council.now, Execute(executed.hash, proposal.header, tuple(proposal.entries), sources, fresh=False)
     )
     follower.tell(_nothing(council))
@@ -251,7 +251,7 @@ def test_a_block_known_by_its_hash_is_fetched_whole_and_its_parents_first() -> N
     body_two, body_three = ledger.executed(second), ledger.executed(third)
     assert body_two is not None and body_three is not None and body_three.height == body_two.height + 1
     wanted = Execute(third, None, (), (leader.id, council.seats[1].id), fresh=False)
-    follower.machine._assembler.want(council.now, wanted)  # noqa: SLF001
+    follower.machine._assembler.want(council.now, wanted)
     follower.hears(leader, WholeBlock(third, body_two.block))
     assert follower.faults() == [(leader.id.hex(), "block_hash")]
     without = msgspec.structs.replace(body_three.block, items=[])
@@ -290,9 +290,7 @@ def test_names_of_entries_and_items_agree() -> None:
     for item, entry in zip(executed.block.items, proposal.entries, strict=True):
         if isinstance(item, Single):
             assert isinstance(entry, SingleEntry)
-            witness = single_witness_hash(
-                suite, code=item.suite, public_key=item.public_key, signature=item.signature
-            )
+            witness = single_witness_hash(suite, code=item.suite, public_key=item.public_key, signature=item.signature)
             assert (entry.transaction, entry.witness) == (transaction_id(suite, item.body), witness)
         else:
             assert isinstance(entry, BundleEntry)

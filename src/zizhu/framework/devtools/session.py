@@ -6,9 +6,7 @@ read off the members' block logs after the end; processor time comes from the op
 
 import asyncio
 import json
-import os
 import shutil
-import statistics
 import sys
 import tempfile
 import time
@@ -24,7 +22,7 @@ from zizhu.chain.model.epoch import Parameters
 from zizhu.chain.model.errors import ErrorCode, OperatingFault
 from zizhu.chain.model.ids import LedgerId
 from zizhu.cloud.nodes.founding import Plan, found
-from zizhu.cloud.nodes.network import MemberPlace, Network, node_folder, read_passphrase_file
+from zizhu.cloud.nodes.network import Network, node_folder, read_passphrase_file
 from zizhu.cloud.nodes.supervisor import Supervisor
 from zizhu.framework.devtools import audit, processes
 from zizhu.framework.devtools.calibrate import rung_of, verification_us
