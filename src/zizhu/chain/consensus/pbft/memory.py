@@ -111,15 +111,8 @@ def begin(s: State) -> None:
     """First step of a running member: open the vote log, ask the peers what they remember of us."""
     if not s.opened:
         s.opened = True
-<<<<<<< HEAD
         # One barrier: a log that is open and does not say that it was missing would look whole at the next start.
         s.persist(Opened(s.voters.ledger), *((Lost(s.lost),) if s.lost else ()))
-=======
-        # A loss that was noticed by the missing log itself is written down with the first record of the new one:
-        # the next start finds a log that was opened, and would notice nothing.
-        lost: tuple[VoteRecord, ...] = (Lost(s.lost),) if s.lost else ()
-        s.persist(*lost, Opened(s.voters.ledger))
->>>>>>> chaos
     if s.lost:
         s.recalling = False
         s.out.append(Report("memory_lost", {"reason": s.lost}))
