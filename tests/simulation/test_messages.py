@@ -43,8 +43,8 @@ def _orders(heard: list[Waiting], count: int) -> list[list[Waiting]]:
 @pytest.mark.row("A-12")
 @pytest.mark.parametrize("part", range(4))
 def test_any_cut_of_the_prepares(part: int) -> None:
-    """Commit within k views; safety for every cut of the delivery matrix (here: every set of members that hears
-    nothing of each of two members, 4 by 4 of 16 by 16; the rest is drawn)."""
+    """Commit within k views; safety for every cut of the delivery matrix: cuts drawn from all 2^12 of the links, the
+    same for the prepares and for the commits that follow them at once."""
     draw = random.Random(part)
     for _ in range(5):
         cut = [(a, b) for a, b in itertools.permutations(EVERYONE, 2) if draw.randrange(2)]
