@@ -93,7 +93,7 @@ class Faults:
         self.over = False
         self.counts: dict[tuple[str, str], int] = {}
         self._submitted = 0
-        self._left = {position: True for position in plan.spoilt}
+        self._left = dict.fromkeys(plan.spoilt, True)
 
     # -- the course of a run -----------------------------------------------------------------------------------
 
@@ -222,7 +222,7 @@ class Faults:
 
     def _spoil(self, *, restore: bool) -> None:
         """A disk is lost, or put back to what it was a while ago."""
-        position = sorted(self._left)[0]
+        position = min(self._left)
         del self._left[position]
         member = self.world.members[position]
         self.count("restore" if restore else "wipe", member)
