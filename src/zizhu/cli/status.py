@@ -19,10 +19,36 @@ STATES = {
     "changing view": ("changing view", "更换视图", "yellow"),
     "syncing": ("syncing", "同步中", "yellow"),
     "starting": ("starting", "启动中", "yellow"),
-    "silent": ("silent", "沉默(丢失记忆)", "red"),
+    "silent": ("silent", "沉默", "red"),
     "stopping": ("stopping", "停止中", "yellow"),
     "down": ("down", "未运行", "red"),
 }
+
+COLUMNS = (
+    ("name", "member", "成员", False),
+    ("pid", "pid", "进程", True),
+    ("p2p_port", "p2p", "P2P", True),
+    ("http_port", "http", "HTTP", True),
+    ("state", "state", "状态", False),
+    ("view", "view", "视图", True),
+    ("leader", "leader", "主节点", False),
+    ("height", "height", "高度", True),
+    ("block", "block", "区块", False),
+    ("outcome", "outcome", "结果", False),
+)
+"""Columns of the table: key of a row, heading in English and Chinese, whether it stands to the right."""
+WIDE = 104
+"""From this width on, in cells, every column is shown."""
+WIDE_ONLY = ("p2p_port",)
+REASONS = {
+    "newer_vote_shown": ("another member shows a newer vote of its own", "其他成员出示了它更新的投票"),
+    "newer_view_change_shown": (
+        "another member shows a newer view change of its own",
+        "其他成员出示了它更新的视图更换",
+    ),
+    "vote_log_missing": ("its vote log is missing", "其投票日志缺失"),
+}
+"""Why a member lost its memory."""
 
 
 def gather(network: Network, pids: dict[str, object]) -> list[dict[str, object]]:
@@ -48,39 +74,36 @@ def gather(network: Network, pids: dict[str, object]) -> list[dict[str, object]]
 
 
 def table_of(rows: list[dict[str, object]], speaker: Terminal) -> Table:
-    """The rows as a table for people."""
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    headings = [
-        ("member", "成员"),
-        ("pid", "进程"),
-        ("p2p", "P2P"),
-        ("http", "HTTP"),
-        ("state", "状态"),
-        ("view", "视图"),
-        ("leader", "主节点"),
-        ("height", "高度"),
-        ("block", "区块"),
-        ("outcome", "结果"),
-    ]
-    for english, chinese in headings:
-        right = english in ("pid", "p2p", "http", "view", "height")
-        table.add_column(speaker.say(english, chinese), justify="right" if right else "left", no_wrap=True)
+    """The rows as a table for people; on a narrow terminal with fewer columns and shorter hashes, but none cut."""
+    narrow = speaker.out.width < WIDE
+    digits = 8 if narrow else 12
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1 if narrow else 2, 0, 0))
+    for name, english, chinese, right in COLUMNS:
+        if not (narrow and name in WIDE_ONLY):
+            table.add_column(speaker.say(english, chinese), justify="right" if right else "left", no_wrap=True)
     for row in rows:
         english, chinese, colour = STATES.get(str(row["state"]), (str(row["state"]), str(row["state"]), "yellow"))
-        state = f"[{colour}]●[/] {speaker.say(english, chinese)}"
-        table.add_row(
-            str(row["name"]),
-            str(row["pid"] or "–"),
-            str(row["p2p_port"]),
-            str(row["http_port"]),
-            state,
-            str(row.get("view", "–")),
-            str(row.get("leader", "–")),
-            str(row.get("height", "–")),
-            str(row.get("block", "–"))[:12],
-            str(row.get("outcome", "–"))[:12],
-        )
+        shown = {name: str(row.get(name, "–")) for name, *_ in COLUMNS}
+        shown |= {name: shown[name][:digits] for name in ("block", "outcome")}
+        shown |= {"pid": str(row["pid"] or "–"), "state": f"[{colour}]●[/] {speaker.say(english, chinese)}"}
+        table.add_row(*(shown[name] for name, *_ in COLUMNS if not (narrow and name in WIDE_ONLY)))
     return table
+
+
+def silences(rows: list[dict[str, object]], speaker: Terminal) -> list[str]:
+    """Why members are silent, a line each."""
+    lines = []
+    for row in rows:
+        if row["state"] == "silent":
+            name, reason = row["name"], row.get("reason", "")
+            english, chinese = REASONS.get(str(reason), (str(reason), str(reason)))
+            lines.append(
+                speaker.say(
+                    f"{name} follows the chain and never votes again with this key: {english}",
+                    f"{name} 跟随账本,但不再用该密钥投票:{chinese}",
+                )
+            )
+    return lines
 
 
 def pids_of(directory: "Directory") -> dict[str, object]:
@@ -109,5 +132,7 @@ def status(directory: Directory = DEFAULT_DIRECTORY, as_json: AsJson = False, la
             f"{speaker.say('ledger', '账本')} [bold]{network.ledger}[/]  {network.suite} · {network.engine}"
         )
         speaker.out.print(table_of(rows, speaker))
+        for line in silences(rows, speaker):
+            speaker.out.print(line)
     if any(row["state"] in ("down", "silent") for row in rows):
         raise typer.Exit(1)

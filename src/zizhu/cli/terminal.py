@@ -8,11 +8,13 @@ import json
 import os
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from zizhu.chain.model.errors import AskedWrongly, Busy, ZizhuError
 
@@ -72,8 +74,13 @@ class Terminal:
         else:
             self.err.print(f"[bold red]{self.say('error', '错误')}[/] [dim]{code}[/]", markup=True)
             self.err.print(f"  {cause}", markup=False)
-            self.err.print(f"  [green]→[/] {fix}".replace("{", "{"), markup=True)
+            self.err.print(f"  [green]→[/] {escape(fix)}", markup=True)
         raise typer.Exit(2 if isinstance(error, AskedWrongly) else 1)
+
+
+def moment(time_ms: int) -> str:
+    """A block time as people read it: UTC, to the second."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def terminal(language: str, *, as_json: bool = False) -> Terminal:

@@ -135,7 +135,7 @@ def test_nothing_is_signed_or_sent_before_its_record_is_durable() -> None:
     council = Council().start()
     seen: list[str] = []
     for seat in council.seats:
-        inner = seat._act  # noqa: SLF001
+        inner = seat._act
 
         def note(effect: port.Effect, seat: Seat = seat, inner: object = inner) -> list[port.Event]:
             if isinstance(effect, port.Send) and isinstance(effect.message, Vote | Proposal | ViewChange | NewView):
@@ -161,7 +161,7 @@ def test_nothing_is_signed_or_sent_before_its_record_is_durable() -> None:
                 seen.append(type(effect.message).__name__)
             return inner(effect)  # type: ignore[operator,no-any-return]
 
-        seat._act = note  # type: ignore[method-assign]  # noqa: SLF001
+        seat._act = note  # type: ignore[method-assign]
     _story(council, council.seats[3])
     assert {"Vote", "Proposal", "ViewChange", "NewView"} <= set(seen)
 

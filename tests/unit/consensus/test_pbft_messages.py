@@ -58,7 +58,7 @@ class Scene:
         """What the member sends once its signature is there."""
         from zizhu.chain.consensus.pbft.view_change import change_message, own_greatest
 
-        state = seat.engine._state  # noqa: SLF001
+        state = seat.engine._state
         unsigned = ViewChange(0, view, own_greatest(state), seat.id, bytes(64))
         signature = self.council.consortium.sign(seat.id, change_message(self.council.consortium.voters, unsigned))
         yield msgspec.structs.replace(unsigned, signature=signature)
@@ -260,7 +260,7 @@ def test_integers_of_any_size_do_no_harm(kind: type[msgspec.Struct]) -> None:
 
 def _held(seat: Seat) -> int:
     """How many things a member keeps about messages."""
-    state = seat.engine._state  # noqa: SLF001
+    state = seat.engine._state
     slots = sum(len(slot.prepares) + len(slot.commits) + (slot.proposal is not None) for slot in state.slots.values())
     return slots + sum(map(len, state.early.values())) + len(state.slots)
 
@@ -275,7 +275,7 @@ def test_a_view_far_ahead_is_an_offence_and_a_near_one_is_kept_bounded() -> None
     assert scene.target.faults() == [(scene.peer.id.hex(), "view_out_of_window")]
     for view in range(1, 3 * EARLY_MESSAGES_MAX):
         scene.tell(scene.peer, msgspec.structs.replace(vote, view=view))
-    state = scene.target.engine._state  # noqa: SLF001
+    state = scene.target.engine._state
     assert len(state.early[scene.peer.id]) == EARLY_MESSAGES_MAX
     big = scene.council.proposal(scene.made)
     big = msgspec.structs.replace(big, entries=[SingleEntry(bytes(32), bytes(32))] * 100)
@@ -357,8 +357,10 @@ def _new_view_by_another(scene: Scene) -> tuple[Seat, msgspec.Struct, str]:
     consortium = scene.council.consortium
     good = scene.new_view()
     message = new_view_message(consortium.voters, epoch=0, view=1, changes=good.changes)
-    return scene.peer, NewView(0, 1, good.changes, consortium.sign(consortium.members[2], message)), (
-        "new_view_signature"
+    return (
+        scene.peer,
+        NewView(0, 1, good.changes, consortium.sign(consortium.members[2], message)),
+        ("new_view_signature"),
     )
 
 

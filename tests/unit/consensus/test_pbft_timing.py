@@ -75,7 +75,9 @@ def _parameters() -> list[Parameters]:
     return made
 
 
-@pytest.mark.parametrize("parameters", _parameters(), ids=lambda p: f"{p.window}-{p.view_timeout_ms}-{p.view_timeout_cap_ms}")
+@pytest.mark.parametrize(
+    "parameters", _parameters(), ids=lambda p: f"{p.window}-{p.view_timeout_ms}-{p.view_timeout_cap_ms}"
+)
 def test_the_cap_leaves_room_for_a_full_window(parameters: Parameters) -> None:
     """The cap of the back-off is at least window x worst execution + 8 network delays; the worst execution is a
     quarter of the first view time-out."""
@@ -110,7 +112,7 @@ def test_f_plus_one_are_joined_at_the_smallest_of_their_views() -> None:
     council = Council().start()
     for seat, times in ((council.seats[1], 3), (council.seats[2], 2)):
         for _ in range(times):
-            seat.engine._state.leave_for(seat.view + 1, "test")  # noqa: SLF001
+            seat.engine._state.leave_for(seat.view + 1, "test")
             seat.tell(port.Waiting(0, 0, 0))
     newest = {}
     for letter in council.mail:

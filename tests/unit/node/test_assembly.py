@@ -46,6 +46,13 @@ def _prepared(seat: NodeSeat) -> bool:
     return any(isinstance(letter.message, Vote) and letter.message.height == 2 for letter in seat.sent)
 
 
+def _gossip_had_time(council: NodeCouncil, *seats: NodeSeat) -> None:
+    """Let the while pass in which gossip may still bring what a fresh proposal names."""
+    council.pass_ms(assembly.GRACE_MS)
+    for seat in seats:
+        seat.fire("assembly")
+
+
 THREE = (lambda c: c.call(0, 1), lambda c: c.call(1, 1), lambda c: c.bundle(2, range(1, 5)))
 
 
@@ -55,6 +62,8 @@ def test_what_the_pool_lacks_is_fetched_from_who_proposed() -> None:
     follower = council.seats[1]
     follower.submit(council.call(1, 1))
     follower.hears(council.seats[0], proposal)
+    assert not _asked(follower)
+    _gossip_had_time(council, follower)
     question = _asked(follower)[0]
     assert question.target == council.seats[0].id
     executed = _block_of(council, proposal)
@@ -72,7 +81,7 @@ def test_wrong_items_cost_their_sender_and_are_asked_of_another_source() -> None
     follower = council.seats[1]
     executed = _block_of(council, proposal)
     sources = (council.seats[0].id, council.seats[2].id)
-    follower.machine._assembler.want(council.now, Execute(executed.hash, None, (), sources, fresh=False))  # noqa: SLF001
+    follower.machine._assembler.want(council.now, Execute(executed.hash, None, (), sources, fresh=False))
     follower.hears(council.seats[0], proposal)
     follower.hears(council.seats[0], Items(executed.hash, [council.call(5, 1)]))
     assert follower.faults() == [(council.seats[0].id.hex(), "items_differ")]
@@ -88,6 +97,7 @@ def test_an_answer_to_an_earlier_question_is_no_offence() -> None:
     follower = council.seats[1]
     follower.hears(council.seats[0], proposal)
     executed = _block_of(council, proposal)
+    _gossip_had_time(council, follower)
     follower.hears(council.seats[0], Gossip([council.call(0, 1)]))
     council.pass_ms(assembly.ASK_AGAIN_MS)
     follower.fire("assembly")
@@ -103,7 +113,7 @@ def test_a_silent_source_is_followed_by_the_next_and_given_up_in_the_end() -> No
     follower = council.seats[1]
     executed = _block_of(council, proposal)
     sources = (council.seats[0].id, council.seats[2].id)
-    follower.machine._assembler.want(  # noqa: SLF001
+    follower.machine._assembler.want(
         council.now, Execute(executed.hash, proposal.header, tuple(proposal.entries), sources, fresh=False)
     )
     follower.tell(_nothing(council))
@@ -212,6 +222,7 @@ def test_a_block_refused_for_its_entries_is_still_committed_once_certified() -> 
     victim.hears(leader, _without_last(proposal))
     for seat in council.seats[1:3]:
         seat.hears(leader, proposal)
+    _gossip_had_time(council, *council.seats[1:3])
     council.deliver()
     assert [seat.height for seat in council.seats] == [2, 2, 2, 2]
     assert victim.faults() == [(leader.id.hex(), "block_refused")]
@@ -251,7 +262,7 @@ def test_a_block_known_by_its_hash_is_fetched_whole_and_its_parents_first() -> N
     body_two, body_three = ledger.executed(second), ledger.executed(third)
     assert body_two is not None and body_three is not None and body_three.height == body_two.height + 1
     wanted = Execute(third, None, (), (leader.id, council.seats[1].id), fresh=False)
-    follower.machine._assembler.want(council.now, wanted)  # noqa: SLF001
+    follower.machine._assembler.want(council.now, wanted)
     follower.hears(leader, WholeBlock(third, body_two.block))
     assert follower.faults() == [(leader.id.hex(), "block_hash")]
     without = msgspec.structs.replace(body_three.block, items=[])
@@ -290,9 +301,7 @@ def test_names_of_entries_and_items_agree() -> None:
     for item, entry in zip(executed.block.items, proposal.entries, strict=True):
         if isinstance(item, Single):
             assert isinstance(entry, SingleEntry)
-            witness = single_witness_hash(
-                suite, code=item.suite, public_key=item.public_key, signature=item.signature
-            )
+            witness = single_witness_hash(suite, code=item.suite, public_key=item.public_key, signature=item.signature)
             assert (entry.transaction, entry.witness) == (transaction_id(suite, item.body), witness)
         else:
             assert isinstance(entry, BundleEntry)

@@ -76,7 +76,9 @@ def test_a_wrong_signature_is_the_clients_error() -> None:
     council = NodeCouncil().start()
     seat = council.seats[0]
     good = council.call(0, 1)
-    assert _code(seat, seat.submit(Single(good.body, good.suite, good.public_key, bytes(64)))) == "transaction.signature"
+    assert (
+        _code(seat, seat.submit(Single(good.body, good.suite, good.public_key, bytes(64)))) == "transaction.signature"
+    )
     assert isinstance(_outcomes(seat, seat.submit(good))[0], Accepted)
 
 

@@ -1,4 +1,4 @@
-"""What the engine hears of blocks that the node fetched from others."""
+"""What the engine hears of blocks that the node fetched from others, and of those that it could not build."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from zizhu.chain.ledger.archive import BlockArchive
 from zizhu.chain.ledger.branches import Executed
 from zizhu.chain.model.certificate import COMMIT, Certificate, SignedBy, VoteStatement
 from zizhu.chain.model.ids import Instant
-from zizhu.chain.network.messages import Certified, CertifiedBlocks, Status
+from zizhu.chain.network.messages import Certified, CertifiedBlocks, Gossip, Status
 from zizhu.chain.node.events import Received, Started
 from zizhu.chain.node.machine import NodeMachine
 from zizhu.chain.storage.memory.log import MemoryLog
@@ -51,6 +51,39 @@ class Eager:
         return ()
 
 
+@dataclass
+class Keen:
+    """An engine that asks for a block whenever it hears that the pool changed."""
+
+    builds: int = 0
+    messages: tuple[type[msgspec.Struct], ...] = ()
+
+    def step(self, now: Instant, event: port.Event) -> Sequence[port.Effect]:
+        if not isinstance(event, port.Waiting):
+            return []
+        self.builds += 1
+        assert self.builds < 10, "it is asked in a circle"
+        return [port.Build(fakes.new_ledger().head.block, empty=False)]
+
+    def status(self) -> port.EngineStatus:
+        return port.EngineStatus("keen", 0, True, fakes.MEMBER_IDS[1], True, "")
+
+    def remembered(self) -> tuple[bytes, ...]:
+        return ()
+
+
+def machine_with(engine: port.ConsensusEngine) -> NodeMachine:
+    """A member at height 0 under this engine."""
+    ledger = fakes.new_ledger()
+    return NodeMachine(
+        me=fakes.MEMBER_IDS[0],
+        voters=electorate(suite, ledger.ledger_id, fakes.genesis().genesis.record),
+        ledger=ledger,
+        archive=BlockArchive(MemoryLog(), MemoryStore("index"), suite=suite),
+        consensus=engine,
+    )
+
+
 def certificate_of(executed: Executed, ledger: bytes) -> Certificate:
     """Three members' signatures under a block."""
     place = (executed.height, executed.hash, executed.outcome_hash)
@@ -73,19 +106,21 @@ def test_a_block_that_is_synced_is_committed_once() -> None:
         certificates[bytes(executed.hash)] = certificate_of(executed, elsewhere.ledger.ledger_id)
         blocks.append(Certified(executed.block, certificates[bytes(executed.hash)]))
         elsewhere.ledger.commit(executed.hash)
-    ledger = fakes.new_ledger()
     engine = Eager(certificates)
-    machine = NodeMachine(
-        me=fakes.MEMBER_IDS[0],
-        voters=electorate(suite, ledger.ledger_id, fakes.genesis().genesis.record),
-        ledger=ledger,
-        archive=BlockArchive(MemoryLog(), MemoryStore("index"), suite=suite),
-        consensus=engine,
-    )
+    machine = machine_with(engine)
     machine.step(NOW, Started())
     peer = fakes.MEMBER_IDS[1]
     machine.step(NOW, Received(peer, Status(0, 0, True, 100, bytes(32))))
     machine.step(NOW, Received(peer, CertifiedBlocks(1, blocks)))
-    assert ledger.head.height == 3
+    assert machine.ledger.head.height == 3
     assert engine.head == 3
     assert engine.told.count("Synced") == 3
+
+
+def test_a_block_that_cannot_be_built_is_not_asked_for_in_a_circle() -> None:
+    """When nothing that waits fits on the parent, the engine hears so once: the pool did not change by that."""
+    engine = Keen()
+    machine = machine_with(engine)
+    machine.step(NOW, Started())
+    machine.step(NOW, Received(fakes.MEMBER_IDS[1], Gossip([])))
+    assert engine.builds == 1

@@ -18,7 +18,7 @@ FULL = ErrorCode("test.full", "the disk is full", "make room", "磁盘已满", "
 class GatedLog:
     """A log whose sync waits until the test lets it through, and then succeeds or fails."""
 
-    def __init__(self, *, fails: bool = False) -> None:
+    def __init__(self, *, fails: BaseException | None = None) -> None:
         self.gate = threading.Semaphore(0)
         self.appended: list[bytes] = []
         self.durable: list[bytes] = []
@@ -33,8 +33,8 @@ class GatedLog:
     def sync(self) -> None:
         """Waits for the gate."""
         assert self.gate.acquire(timeout=10)
-        if self._fails:
-            raise OperatingFault(FULL)
+        if self._fails is not None:
+            raise self._fails
         self.durable = list(self.appended)
 
     def read(self, position: int) -> bytes:
@@ -69,8 +69,8 @@ class Witness:
     def _wrote(self, written: Written) -> None:
         self.written += written
 
-    def _failed(self, error: OperatingFault) -> None:
-        self.failure = error.code.code
+    def _failed(self, error: BaseException) -> None:
+        self.failure = error.code.code if isinstance(error, OperatingFault) else type(error).__name__
 
 
 def persist(*records: bytes) -> Persist:
@@ -137,7 +137,7 @@ def test_a_failed_sync_lets_nothing_leave_ever() -> None:
     """A failed persist halts the node: what was held, and all that follows, never leaves."""
 
     async def play() -> None:
-        log = GatedLog(fails=True)
+        log = GatedLog(fails=OperatingFault(FULL))
         witness = Witness(log)
         witness.outbox.put(persist(b"a"))
         witness.outbox.put(Published(1))
@@ -146,6 +146,51 @@ def test_a_failed_sync_lets_nothing_leave_ever() -> None:
         witness.outbox.put(Published(2))
         assert witness.failure == "test.full"
         assert witness.left == []
+        witness.outbox.close()
+
+    asyncio.run(play())
+
+
+def test_a_write_behind_the_log_that_fails_halts_too() -> None:
+    """What is carried out behind a barrier (the state's batch, the index) may fail as the log may: then nothing
+    further leaves, so that no later batch is written over the gap."""
+
+    async def play() -> None:
+        log = GatedLog()
+        left: list[Effect] = []
+        failures: list[BaseException] = []
+
+        def perform(effect: Effect) -> None:
+            if left:
+                raise OperatingFault(FULL)
+            left.append(effect)
+
+        outbox = Outbox({"votes": log}, perform=perform, written=lambda _: None, failed=failures.append)
+        outbox.put(persist(b"a"))
+        for height in (1, 2, 3):
+            outbox.put(Published(height))
+        log.gate.release()
+        await asyncio.wait_for(outbox.drain(), 10)
+        outbox.put(Published(4))
+        assert left == [Published(1)]
+        assert [type(error) for error in failures] == [OperatingFault]
+        outbox.close()
+
+    asyncio.run(play())
+
+
+def test_a_log_that_breaks_in_an_unforeseen_way_halts() -> None:
+    """An error of no kind we know is told too: a node that went on would wait for its disk for ever."""
+
+    async def play() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: None)
+        log = GatedLog(fails=ValueError("what is this"))
+        witness = Witness(log)
+        witness.outbox.put(persist(b"a"))
+        witness.outbox.put(Published(1))
+        log.gate.release()
+        await asyncio.wait_for(witness.outbox.drain(), 10)
+        assert (witness.failure, witness.left) == ("ValueError", [])
         witness.outbox.close()
 
     asyncio.run(play())

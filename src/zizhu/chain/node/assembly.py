@@ -20,8 +20,7 @@ from zizhu.chain.crypto.merkle import merkle_root
 from zizhu.chain.crypto.port import Suite
 from zizhu.chain.ledger.branches import Executed
 from zizhu.chain.ledger.ledger import Ledger
-from zizhu.chain.ledger.pool import Pool
-from zizhu.chain.ledger.transactions import ID_BYTES, Parsed
+from zizhu.chain.ledger.transactions import ID_BYTES, Lookup, Parsed
 from zizhu.chain.ledger.validate import Invalid, ParsedBlock, check_clock
 from zizhu.chain.model.block import Block, BlockHeader
 from zizhu.chain.model.compact import BundleEntry, Entry, SingleEntry
@@ -33,6 +32,8 @@ from zizhu.chain.network.messages import FetchBlock, FetchItems, Items, WholeBlo
 
 TIMER = "assembly"
 ASK_AGAIN_MS = 150
+GRACE_MS = 30
+"""How long the items of a fresh proposal may still be on their way by gossip before the proposer is asked."""
 JOBS_MAX = 256
 ASKS_MAX = 40
 """Questions a block is worth; after that it is given up, and asked for anew if it is still wanted."""
@@ -49,6 +50,7 @@ class Job:
     sources: tuple[MemberId, ...]
     fresh: bool
     arrived: Instant
+    wall_ms: int
     items: list[Submission | None] = field(default_factory=list)
     asks: int = 0
     asked_ms: int = 0
@@ -72,13 +74,16 @@ Effects = list[Send | SetTimer | Report]
 class Assembler:
     """The jobs of one node.
 
+    `held(id)` is the submission with a transaction that waits here, verified or about to be.
     `ask_verification(block, parsed)` says whether all signatures of a block are known to be good; if not, it asks
     for their verification, and `signatures_verified` is called with the verdict.
     """
 
-    def __init__(self, ledger: Ledger, pool: Pool, ask_verification: Callable[[BlockHash, ParsedBlock], bool]) -> None:
+    def __init__(
+        self, ledger: Ledger, held: Lookup, ask_verification: Callable[[BlockHash, ParsedBlock], bool]
+    ) -> None:
         self._ledger = ledger
-        self._pool = pool
+        self._held = held
         self._ask_verification = ask_verification
         self._jobs: dict[BlockHash, Job] = {}
         self.out: Effects = []
@@ -95,7 +100,8 @@ class Assembler:
             if len(self._jobs) >= JOBS_MAX:
                 self.out.append(Report("assembly_full", {"jobs": len(self._jobs)}))
                 return
-            job = Job(asked.block, asked.header, asked.entries, asked.sources, asked.fresh, now)
+            arrived_ms = asked.arrived_ms or now.wall_ms
+            job = Job(asked.block, asked.header, asked.entries, asked.sources, asked.fresh, now, arrived_ms)
             self._jobs[asked.block] = job
         else:
             job.sources = tuple(dict.fromkeys((*job.sources, *asked.sources)))
@@ -123,6 +129,13 @@ class Assembler:
             self.out.append(SetTimer(TIMER, ASK_AGAIN_MS))
 
     # -- what comes --------------------------------------------------------------------------------------------
+
+    def submissions_came(self, now: Instant) -> None:
+        """By gossip or from a client: perhaps they were what a proposal waits for."""
+        self._now = now
+        for job in list(self._jobs.values()):
+            if job.header is not None and job.parsed is None:
+                self._progress(job)
 
     def items_came(self, now: Instant, peer: MemberId, message: Items) -> None:
         """Missing items, found by what they are: an answer may be to an earlier question, when more was missing."""
@@ -157,7 +170,7 @@ class Assembler:
         if block_hash(self._ledger.suite, header) != job.block:
             self._fault(peer, "block_hash", job)
             return
-        parsed = self._ledger.parse_block(message.body, job.block, known=self._pool.get)
+        parsed = self._ledger.parse_block(message.body, job.block, known=self._held)
         if isinstance(parsed, Invalid) or not self._ledger.roots_hold(parsed):
             self._fault(peer, "block_body", job)
             return
@@ -228,7 +241,7 @@ class Assembler:
             self._ask(job, FetchItems(job.block, missing))
             return False
         block = Block(job.header, [item for item in job.items if item is not None])
-        parsed = self._ledger.parse_block(block, job.block, known=self._pool.get)
+        parsed = self._ledger.parse_block(block, job.block, known=self._held)
         if isinstance(parsed, Invalid):
             self._finish(job, parsed)
             return False
@@ -239,7 +252,7 @@ class Assembler:
         """The item that `entry` names, if the pool holds it with this very witness."""
         match entry:
             case SingleEntry():
-                held = self._pool.get(TransactionId(entry.transaction))
+                held = self._held(TransactionId(entry.transaction))
                 if held is None or not isinstance(held.submission, Single):
                     return None
                 return held.submission if held.transactions[0].witness_hash == entry.witness else None
@@ -247,7 +260,7 @@ class Assembler:
                 taken = taken_positions(entry)
                 if not taken or taken[-1] >= len(entry.transactions):
                     return None
-                held = self._pool.get(TransactionId(entry.transactions[taken[0]]))
+                held = self._held(TransactionId(entry.transactions[taken[0]]))
                 if held is None or not isinstance(held.submission, Bundle) or held.submission.header != entry.header:
                     return None
                 leaves = list(entry.transactions)
@@ -286,19 +299,24 @@ class Assembler:
         return check_clock(
             header.time_ms,
             parent_time_ms=parent_time_ms,
-            wall_ms=job.arrived.wall_ms,
+            wall_ms=job.wall_ms,
             tolerance_ms=self._ledger.record.parameters.clock_tolerance_ms,
         )
 
     def _ask(self, job: Job, message: FetchBlock | FetchItems) -> None:
         """Ask the next source, unless a question is under way."""
-        if job.asked_ms and self._now.monotonic_ms - job.asked_ms < ASK_AGAIN_MS:
+        now_ms = self._now.monotonic_ms
+        if job.asked_ms and now_ms - job.asked_ms < ASK_AGAIN_MS:
+            return
+        waited_ms = now_ms - job.arrived.monotonic_ms
+        if job.fresh and isinstance(message, FetchItems) and waited_ms < GRACE_MS:
+            self.out.append(SetTimer(TIMER, GRACE_MS - waited_ms))
             return
         if not job.sources:
             return
         source = job.sources[job.asks % len(job.sources)]
         job.asks += 1
-        job.asked_ms = max(self._now.monotonic_ms, 1)
+        job.asked_ms = max(now_ms, 1)
         self.out.append(Send((source,), message))
         self.out.append(SetTimer(TIMER, ASK_AGAIN_MS))
 
@@ -330,9 +348,7 @@ def _name_of_item(suite: Suite, item: Submission) -> bytes:
     """The name of the entry that `item` belongs to."""
     match item:
         case Single():
-            witness = single_witness_hash(
-                suite, code=item.suite, public_key=item.public_key, signature=item.signature
-            )
+            witness = single_witness_hash(suite, code=item.suite, public_key=item.public_key, signature=item.signature)
             return encode((transaction_id(suite, item.body), witness))
         case Bundle():
             return encode(item.header)

@@ -22,7 +22,7 @@ class Outbox:
     """Held effects of one node, and the one thread that writes its logs.
 
     `perform` carries out an effect that may leave. `written` is told what became durable. `failed` is told that
-    the disk gave up; nothing leaves after that.
+    the disk gave up, or that writing failed in a way nobody foresaw; nothing leaves after that.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Outbox:
         *,
         perform: Callable[[Effect], None],
         written: Callable[[Written], None],
-        failed: Callable[[OperatingFault], None],
+        failed: Callable[[BaseException], None],
     ) -> None:
         self._logs = logs
         self._perform = perform
@@ -96,19 +96,29 @@ class Outbox:
             return
         error = future.exception()
         if error is not None:
-            self._halted = True
-            self._held.clear()
-            self._emptied.set()
-            if not isinstance(error, OperatingFault):
-                raise error
-            self._failed(error)
+            self._give_up(error)
             return
         self.syncs += 1
-        self._written(future.result())
-        self._release()
+        try:
+            self._written(future.result())
+            self._release()
+        except OperatingFault as fault:
+            # The state or the index could not be written: what is behind it in the log is only safe as long as
+            # nothing else is written over the gap.
+            self._give_up(fault)
+            return
         self._write()
         if not self._held:
             self._emptied.set()
+
+    def _give_up(self, error: BaseException) -> None:
+        """Nothing leaves any more, whatever went wrong; the node is told and stops."""
+        self._halted = True
+        self._held.clear()
+        self._emptied.set()
+        self._failed(error)
+        if not isinstance(error, OperatingFault):
+            raise error
 
     def _release(self) -> None:
         """Let go of what stood behind the Persists that are durable now, up to the next one."""

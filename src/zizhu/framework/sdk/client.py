@@ -40,9 +40,9 @@ PAUSE_MS = 100
 NOT_FINAL = ErrorCode(
     "sdk.not_final",
     "transaction {transaction} is not final after {patience_ms} ms; it may still become final",
-    "ask again with `zizhu tx {transaction}`; sending it again is harmless",
+    "ask again with `zizhu tx show {transaction}`; sending it again is harmless",
     "交易 {transaction} 在 {patience_ms} 毫秒后仍未最终确认;之后仍可能确认",
-    "请用 `zizhu tx {transaction}` 再次查询;重复发送不会重复执行",
+    "请用 `zizhu tx show {transaction}` 再次查询;重复发送不会重复执行",
 )
 EXPIRED = ErrorCode(
     "sdk.expired",

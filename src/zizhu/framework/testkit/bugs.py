@@ -128,8 +128,14 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "quorum of 2f+1 at n = 5 and 6",
         "P-11",
-        (Patch("zizhu.chain.consensus.quorum", "quorum", "(n + faults_tolerated(n)) // 2 + 1",
-               "2 * faults_tolerated(n) + 1"),),
+        (
+            Patch(
+                "zizhu.chain.consensus.quorum",
+                "quorum",
+                "(n + faults_tolerated(n)) // 2 + 1",
+                "2 * faults_tolerated(n) + 1",
+            ),
+        ),
         seed=0,
         check="every certificate is valid",
     ),  # fmt: skip
@@ -137,10 +143,16 @@ BUGS: tuple[Bug, ...] = (
         "a vote before the block is held and executed",
         "P-2",
         (
-            Patch(PBFT + "proposals", "consider", "if slot.block in s.known:",
-                  "votes.prepare_ready(s, height)\n    if slot.block in s.known:"),
             Patch(
-                PBFT + "votes", "prepare_ready", "    if executed is None:\n        return\n",
+                PBFT + "proposals",
+                "consider",
+                "if slot.block in s.known:",
+                "votes.prepare_ready(s, height)\n    if slot.block in s.known:",
+            ),
+            Patch(
+                PBFT + "votes",
+                "prepare_ready",
+                "    if executed is None:\n        return\n",
                 "    if executed is None:\n"
                 "        pair = (slot.block, slot.proposal.outcome)\n"
                 "        if may_cast(s, PREPARE, height, pair):\n"
@@ -157,7 +169,9 @@ BUGS: tuple[Bug, ...] = (
         "P-3",
         (
             Patch(
-                PBFT + "view_change", "_start_from", "        s.tip = tip\n",
+                PBFT + "view_change",
+                "_start_from",
+                "        s.tip = tip\n",
                 "        walk = s.known.get(BlockHash(tip.block))\n"
                 "        while walk is not None and walk.ready.height > s.head.height + 1 "
                 "and walk.ready.parent in s.known:\n"
@@ -181,8 +195,14 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "a certificate may name a signer twice",
         "A-21",
-        (Patch("zizhu.chain.consensus.certificate", "verify_certificate",
-               "if any(earlier >= later for earlier, later in itertools.pairwise(signers)):", "if False:"),),
+        (
+            Patch(
+                "zizhu.chain.consensus.certificate",
+                "verify_certificate",
+                "if any(earlier >= later for earlier, later in itertools.pairwise(signers)):",
+                "if False:",
+            ),
+        ),
         seed=48,
         check="every certificate is valid",
     ),  # fmt: skip
@@ -190,8 +210,12 @@ BUGS: tuple[Bug, ...] = (
         "the tip is the highest certificate, whatever its view",
         "",
         (
-            Patch(PBFT + "view_change", "tip_of", "key=certificate_order",
-                  "key=lambda c: (-1, -1, -1) if c is None else (c.height, c.view, c.phase)"),
+            Patch(
+                PBFT + "view_change",
+                "tip_of",
+                "key=certificate_order",
+                "key=lambda c: (-1, -1, -1) if c is None else (c.height, c.view, c.phase)",
+            ),
         ),
         schedule="tip",
         check="later prepared certificates descend from what is committed",
@@ -201,7 +225,8 @@ BUGS: tuple[Bug, ...] = (
         "",
         (
             Patch(
-                PBFT + "view_change", "_start_from",
+                PBFT + "view_change",
+                "_start_from",
                 "        s.tip = tip\n        s.start, s.start_height = BlockHash(tip.block), tip.height\n"
                 "        s.drop_all_but(s.start)",
                 "        s.start, s.start_height = s.head.block, s.head.height\n        s.drop_all_but(None)",
@@ -213,8 +238,11 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "a view change forgets what was prepared",
         "",
-        (Patch(PBFT + "view_change", "own_greatest", "return max(s.best, head, key=certificate_order)",
-               "return head"),),
+        (
+            Patch(
+                PBFT + "view_change", "own_greatest", "return max(s.best, head, key=certificate_order)", "return head"
+            ),
+        ),
         seed=9,
         check="later prepared certificates descend from what is committed",
     ),  # fmt: skip
@@ -237,11 +265,14 @@ BUGS: tuple[Bug, ...] = (
         "P-8",
         (
             Patch(
-                "zizhu.chain.node.clients", "Admission.verified", 'self._fault(item.peer, "witness")',
+                "zizhu.chain.node.clients",
+                "Admission.verified",
+                'self._fault(item.peer, "witness")',
                 "self._good.update({(one.id, b'', b''): None for one in item.parsed.transactions})",
             ),
             Patch(
-                "zizhu.chain.node.clients", "Admission.is_known",
+                "zizhu.chain.node.clients",
+                "Admission.is_known",
                 "waiting = [one for one in parsed.transactions if not self.pool.has(one.id)]",
                 "waiting = [one for one in parsed.transactions if not self.pool.has(one.id)"
                 " and (one.id, b'', b'') not in self._good]",
@@ -256,7 +287,8 @@ BUGS: tuple[Bug, ...] = (
         "A-7",
         (
             Patch(
-                "zizhu.chain.node.blocks", "Blocks.commit",
+                "zizhu.chain.node.blocks",
+                "Blocks.commit",
                 'self.put(Persist((Record("blocks", record),)))',
                 'self.put(Persist((Record("blocks", record), Record("blocks", record))))',
             ),
@@ -270,7 +302,8 @@ BUGS: tuple[Bug, ...] = (
         "",
         (
             Patch(
-                "zizhu.chain.node.blocks", "Blocks.commit",
+                "zizhu.chain.node.blocks",
+                "Blocks.commit",
                 'self.put(Persist((Record("blocks", record),)))',
                 'self.put(Published(executed.height)); self.put(Persist((Record("blocks", record),)))',
             ),
@@ -283,10 +316,15 @@ BUGS: tuple[Bug, ...] = (
         "the map of used nonces is off by one",
         "G-4",
         (
-            Patch("zizhu.chain.ledger.keys", "AccountRecord.using", "used |= 1 << (-above - 1)",
-                  "used |= 1 << (-above)"),
-            Patch("zizhu.chain.ledger.keys", "AccountRecord.using", "(used << above) | (1 << (above - 1))",
-                  "(used << above) | (1 << above)"),
+            Patch(
+                "zizhu.chain.ledger.keys", "AccountRecord.using", "used |= 1 << (-above - 1)", "used |= 1 << (-above)"
+            ),
+            Patch(
+                "zizhu.chain.ledger.keys",
+                "AccountRecord.using",
+                "(used << above) | (1 << (above - 1))",
+                "(used << above) | (1 << above)",
+            ),
         ),
         kind="whole",
         seed=3,

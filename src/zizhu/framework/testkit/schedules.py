@@ -10,6 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from zizhu.chain.consensus.pbft.messages import NewView, Proposal, ViewChange, Vote
+from zizhu.chain.consensus.pbft.view_change import change_message
 from zizhu.chain.crypto.hashing import block_hash
 from zizhu.chain.model.certificate import COMMIT, PREPARE
 from zizhu.chain.network.messages import FetchBlock, Gossip, WholeBlock
@@ -60,6 +61,34 @@ def proposed(stage: Stage, view: int) -> tuple[int, Pair]:
             message = each.message
             return message.header.height, (block_hash(stage.consortium.suite, message.header), message.outcome)
     raise AssertionError(f"nothing is proposed in view {view}")
+
+
+def vote_for(stage: Stage, position: int, proposal: Proposal, phase: int) -> Vote:
+    """A vote of a played member for a proposal."""
+    pair = (block_hash(stage.consortium.suite, proposal.header), proposal.outcome)
+    return stage.vote(position, view=proposal.view, phase=phase, pair=pair, height=proposal.header.height)
+
+
+def other_proposal(stage: Stage, position: int, proposal: Proposal) -> Proposal:
+    """Another good block for the same height and view, signed by a played leader."""
+    header = msgspec.structs.replace(proposal.header, time_ms=proposal.header.time_ms + 1)
+    unsigned = msgspec.structs.replace(proposal, header=header)
+    return msgspec.structs.replace(unsigned, signature=vote_for(stage, position, unsigned, PREPARE).signature)
+
+
+class Liar:
+    """A played member that asks for views."""
+
+    def __init__(self, stage: Stage, position: int) -> None:
+        self.stage = stage
+        self.position = position
+
+    def change(self, view: int) -> ViewChange:
+        """A VIEW-CHANGE with a good signature and no certificate."""
+        member = self.stage.id(self.position)
+        unsigned = ViewChange(0, view, None, member, bytes(64))
+        message = change_message(self.stage.consortium.voters, unsigned)
+        return msgspec.structs.replace(unsigned, signature=self.stage.consortium.sign(member, message))
 
 
 def change_view(stage: Stage, view: int, *, quorum: tuple[int, ...], leader: int) -> None:
@@ -242,10 +271,7 @@ def double_proposal(stage: Stage | None = None) -> Stage:
     stage.crash(b)
     stage.restart(b)
     stage.wake()
-    header = msgspec.structs.replace(first.header, time_ms=first.header.time_ms + 1)
-    pair = (block_hash(stage.consortium.suite, header), first.outcome)
-    vote = stage.vote(x, view=0, phase=PREPARE, pair=pair, height=header.height)
-    stage.say(x, b, msgspec.structs.replace(first, header=header, signature=vote.signature))
+    stage.say(x, b, other_proposal(stage, x, first))
     return stage
 
 

@@ -35,12 +35,16 @@ def receive(s: State, peer: MemberId, proposal: Proposal) -> None:
             s.fault(peer, "equivocation", height=header.height, view=s.view, phase=PREPARE)
             timing.request_view_change(s, "equivocation")
         return
+    is_fresh = s.tip is None or header.height > s.tip.height
+    if is_fresh and header.proposer != peer:
+        s.fault(peer, "proposal_proposer", height=header.height)
+        return
     vote = Vote(proposal.epoch, s.view, PREPARE, header.height, block, proposal.outcome, proposal.signature)
     message = vote_message(s.voters.suite, votes.statement(s, vote))
     if not s.voters.suite.members.verify(s.voters.keys[peer], message, proposal.signature):
         s.fault(peer, "proposal_signature", height=header.height)
         return
-    slot.proposal, slot.block = proposal, block
+    slot.proposal, slot.block, slot.arrived_ms = proposal, block, s.now.wall_ms
     slot.prepares[peer] = vote
     slot.verified[(PREPARE, peer)] = True
     s.newest[peer] = vote
@@ -64,7 +68,8 @@ def consider(s: State, height: int) -> None:
             sources += [MemberId(each.member) for each in s.tip.signatures if each.member != sources[0]]
         others = tuple(member for member in sources if member != s.me)
         header = slot.proposal.header
-        s.out.append(Execute(slot.block, header, tuple(slot.proposal.entries), others, fresh=not is_tip))
+        entries = tuple(slot.proposal.entries)
+        s.out.append(Execute(slot.block, header, entries, others, fresh=not is_tip, arrived_ms=slot.arrived_ms))
 
 
 def _parent_allows(s: State, height: int, slot: Slot) -> bool:

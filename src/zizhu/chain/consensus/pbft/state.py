@@ -34,6 +34,7 @@ class Slot:
 
     proposal: Proposal | None = None
     block: BlockHash | None = None
+    arrived_ms: int = 0
     asked: bool = False
     refused: bool = False
     certified_asked: bool = False
