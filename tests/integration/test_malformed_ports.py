@@ -390,7 +390,7 @@ def test_proofs_that_were_bent(effort: Effort) -> None:
 
 # -- the command line ----------------------------------------------------------------------------------------------
 
-GARBAGE = ["", "-1", "0", "\x00", "9" * 40, "../../etc/passwd", "☃" * 300, "--", "nonsense", "{}", "%s%s%s", "\n"]
+GARBAGE = ["", "-1", "0", "9" * 40, "../../etc/passwd", "☃" * 300, "--", "nonsense", "{}", "%s%s%s", "\n"]
 STARTS_SOMETHING = ("up", "bench")
 
 
