@@ -44,7 +44,7 @@ def consortium(tmp_path: Path) -> Iterator[Consortium]:
 @pytest.fixture
 def load(consortium: Consortium, tmp_path: Path) -> Iterator[Load]:
     """Two clients at work."""
-    with Load(consortium.directory, tmp_path / "clients") as made:
+    with Load(consortium, tmp_path / "clients") as made:
         made.goes_on()
         yield made
 
@@ -157,7 +157,7 @@ def test_kill_of_a_single_member_ledger(tmp_path: Path) -> None:
     history = History()
     with register_consortium(tmp_path / "net", engine="solo") as consortium:
         consortium.start()
-        with Load(consortium.directory, tmp_path / "clients") as load:
+        with Load(consortium, tmp_path / "clients") as load:
             load.goes_on()
             consortium.kill_all()
             consortium.start()
@@ -205,6 +205,7 @@ class Hand:
     """A client by hand: one account that signs and hands in where a test says."""
 
     def __init__(self, consortium: Consortium) -> None:
+        self._describe = consortium.describe
         network = consortium.network
         self.suite = known_suite(network.suite)
         self.account = Account(self.suite, self.suite.accounts.generate())
@@ -233,7 +234,7 @@ class Hand:
         for number in range(len(self.urls)):
             answers = [self.member(number).finality(id_, wait_ms=20_000) for id_ in signed.ids]
             finals = [answer for answer in answers if isinstance(answer, Finality)]
-            assert len(finals) == len(answers), f"not final at member {number}: {answers}"
+            assert len(finals) == len(answers), f"not final at member {number}: {answers}\n{self._describe()}"
             found.append(finals)
         return found
 
@@ -299,7 +300,7 @@ def test_a_nonce_is_good_once(consortium: Consortium) -> None:
     try:
         client.send(second, patience_ms=5_000)
     except ZizhuError as error:
-        assert error.code.code in ("pool.nonce_used", "pool.nonce_waiting", "sdk.not_final", "sdk.no_member")
+        assert error.code.code in ("pool.nonce_used", "pool.nonce_waiting", "sdk.expired", "sdk.not_final")
     history = History()
     history.extend(consortium.members, int(str(consortium.equal()["height"])))
     assert len(history.places) == 1
