@@ -13,7 +13,15 @@ from zizhu.chain.model.ids import LedgerId
 from zizhu.framework.sdk.client import Finality, LedgerClient, MemberClient
 from zizhu.framework.sdk.http import HttpMember
 from zizhu.framework.sdk.keys import Account, known_suite
-from zizhu.framework.sdk.transactions import Call, Numbers, SignedSubmission, Target, call_body, sign_bundle, sign_single
+from zizhu.framework.sdk.transactions import (
+    Call,
+    Numbers,
+    SignedSubmission,
+    Target,
+    call_body,
+    sign_bundle,
+    sign_single,
+)
 from zizhu.framework.testkit.history import Acknowledged, History, as_json, longest_silence_ms, notes_of
 from zizhu.framework.testkit.processes.consortium import Consortium, register_consortium
 from zizhu.framework.testkit.processes.ledger import COUNT, REGISTER, register_id
@@ -120,7 +128,11 @@ def test_kill_of_any_one_member(consortium: Consortium, load: Load, effort: Effo
         checked(consortium, load, history)
         silent_ms = longest_silence_ms(load.acknowledged(), from_ms=killed_ms, to_ms=again_ms)
         gap_ms = max(
-            (history.times_ms[at + 1] - history.times_ms[at] for at in range(height, gone_on) if at + 1 in history.times_ms),
+            (
+                history.times_ms[at + 1] - history.times_ms[at]
+                for at in range(height, gone_on)
+                if at + 1 in history.times_ms
+            ),
             default=0,
         )
         said(
@@ -222,7 +234,11 @@ class Hand:
             call_body(self.account, target, call, Numbers(nonce=nonce, valid_until_height=1_000_000))
             for nonce in nonces
         ]
-        return sign_bundle(self.account, target, bodies) if len(bodies) > 1 else sign_single(self.account, target, bodies[0])
+        return (
+            sign_bundle(self.account, target, bodies)
+            if len(bodies) > 1
+            else sign_single(self.account, target, bodies[0])
+        )
 
     def member(self, number: int) -> MemberClient:
         """A connection of one's own to a member."""

@@ -1,7 +1,6 @@
 """What a member makes of its folder: lost, restored, shared, torn, damaged."""
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -12,6 +11,7 @@ from zizhu.framework.testkit.history import History
 from zizhu.framework.testkit.processes.consortium import Consortium, register_consortium
 from zizhu.framework.testkit.processes.load import Load
 from zizhu.framework.testkit.processes.member import MemberProcess
+from zizhu.framework.testkit.processes.up import is_member
 
 
 @pytest.fixture
@@ -203,5 +203,4 @@ def test_member_processes_end_with_the_test(tmp_path: Path) -> None:
     with register_consortium(tmp_path / "net") as consortium:
         consortium.start()
         pids = [member.pid for member in consortium.members]
-    listed = subprocess.run(["ps", "-o", "pid=", "-p", ",".join(map(str, pids))], capture_output=True, text=True)
-    assert listed.stdout.split() == []
+    assert [pid for pid in pids if is_member(pid)] == []

@@ -42,7 +42,10 @@ WIDE = 104
 WIDE_ONLY = ("p2p_port",)
 REASONS = {
     "newer_vote_shown": ("another member shows a newer vote of its own", "其他成员出示了它更新的投票"),
-    "newer_view_change_shown": ("another member shows a newer view change of its own", "其他成员出示了它更新的视图更换"),
+    "newer_view_change_shown": (
+        "another member shows a newer view change of its own",
+        "其他成员出示了它更新的视图更换",
+    ),
     "vote_log_missing": ("its vote log is missing", "其投票日志缺失"),
 }
 """Why a member lost its memory."""

@@ -114,13 +114,17 @@ def _text(found: TransactionReply, speaker: Terminal) -> str:
         rows.append((say("block", "区块"), f"{found.height} · {found.index} · {moment(found.time_ms)}"))
     if found.transaction is not None:
         fields = found.transaction
-        what = fields.name or "" if fields.method is None else f"{fields.contract_name or fields.contract}.{fields.method}"
+        what = (
+            fields.name or "" if fields.method is None else f"{fields.contract_name or fields.contract}.{fields.method}"
+        )
         rows.append((say("act", "操作"), escape(f"{fields.kind} {what}({_json(fields.arguments_json)})")))
         rows.append((say("sender", "发送方"), f"{fields.sender} · nonce {fields.nonce}"))
     if found.receipt is not None:
         receipt = found.receipt
         good = receipt.status == "succeeded"
-        ended = say("[green]succeeded[/]", "[green]成功[/]") if good else f"[red]{say('failed', '失败')}[/] {receipt.code}"
+        ended = (
+            say("[green]succeeded[/]", "[green]成功[/]") if good else f"[red]{say('failed', '失败')}[/] {receipt.code}"
+        )
         rows.append((say("receipt", "回执"), f"{ended} · {receipt.steps} {say('steps', '步')}"))
         if good:
             rows.append((say("result", "结果"), escape(_json(receipt.result_json))))

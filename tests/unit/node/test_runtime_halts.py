@@ -70,9 +70,7 @@ def test_any_exception_out_of_step_halts(error: Exception) -> None:
         archive = BlockArchive(MemoryLog(), MemoryStore("index"), suite=suite)
         voters = electorate(suite, ledger.ledger_id, fakes.genesis().genesis.record)
         engine = Broken(error)
-        machine = NodeMachine(
-            me=fakes.MEMBER_IDS[0], voters=voters, ledger=ledger, archive=archive, consensus=engine
-        )
+        machine = NodeMachine(me=fakes.MEMBER_IDS[0], voters=voters, ledger=ledger, archive=archive, consensus=engine)
         halted: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         parts = Parts(
             machine=machine,

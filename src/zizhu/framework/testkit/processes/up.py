@@ -118,7 +118,9 @@ class Up:
         """Its exit code, once it ended by itself. Raises TooLate."""
 
         def look() -> bool:
-            return self.child.poll() is not None and bool(self.text or True)
+            # A terminal that nobody reads holds up who writes to it.
+            assert self.text is not None
+            return self.child.poll() is not None
 
         until(look, "`zizhu up` ends", within_s=within_s, explain=lambda: self.text)
         return self.child.wait()
