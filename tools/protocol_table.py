@@ -53,11 +53,15 @@ def rows(text: str) -> list[Structure]:
     return [Structure(row["name"], int(row["tag"]), row["source"]) for row in matches if row]
 
 
+def _named(each: Structure) -> str:
+    return f"{each.name}, tag {each.tag}, {each.source}"
+
+
 def problems(page: str, text: str) -> list[str]:
     """What a page misses, and what it names that the code does not have."""
     code, told = declared(), rows(text)
-    missing = [f"{page}: no row for {each.name}, tag {each.tag}, {each.source}" for each in code if each not in told]
-    strange = [f"{page}: {each.name}, tag {each.tag}, {each.source} is not in the code" for each in told if each not in code]
+    missing = [f"{page}: no row for {_named(each)}" for each in code if each not in told]
+    strange = [f"{page}: {_named(each)} is not in the code" for each in told if each not in code]
     return missing + strange
 
 

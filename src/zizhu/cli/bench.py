@@ -87,9 +87,9 @@ def show(row: Row, speaker: Terminal) -> None:
         f" {row.ratio:.2f} verifications of {row.verification_us:.1f} µs ({row.rung})",
         f"  saturated p50 {row.saturated.p50_ms:.0f} ms, p99 {row.saturated.p99_ms:.0f} ms"
         f" · at {row.half.rate:,.0f} TPS p50 {row.half.p50_ms:.0f}, p95 {row.half.p95_ms:.0f},"
-        f" p99 {row.half.p99_ms:.0f} ms · idle p50 {row.idle.p50_ms:.0f}, p99 {row.idle.p99_ms:.0f} ms",
+        f" p99 {row.half.p99_ms:.0f} ms ({row.half.members_us:.0f} µs CPU each) · idle p50 {row.idle.p50_ms:.0f}, p99 {row.idle.p99_ms:.0f} ms",
         f"  {max(row.resident_bytes) / 1e6:.0f} MB a member, {row.disk_bytes_per_transaction / row.members:.0f} bytes"
-        f" on a member's disk per transaction, {row.transactions / max(1, row.blocks):.0f} transactions a block",
+        f" on a member's disk per transaction, {row.block_size:.0f} transactions a block at saturation",
         f"  signatures: {row.signatures_in_chain:,} in the chain, verified {row.signatures_verified}",
     ]
     lines += [f"  NOT VALID: {fault}" for fault in row.faults] or ["  valid"]

@@ -87,5 +87,7 @@ def _table(speaker: Terminal) -> Table:
         ("offline", "离线校验"),
     )
     for english, chinese in headings:
-        table.add_column(speaker.say(english, chinese), justify="right" if english == "voucher" else "left", no_wrap=True)
+        table.add_column(
+            speaker.say(english, chinese), justify="right" if english == "voucher" else "left", no_wrap=True
+        )
     return table

@@ -25,11 +25,12 @@ from zizhu.cloud.nodes.network import genesis_path, read_network
 from zizhu.framework.sdk.http import HttpMember
 from zizhu.framework.sdk.keys import known_suite
 from zizhu.framework.sdk.proofs import Trust, trust_of_genesis, trust_of_id
-from zizhu.scenarios.credentials.answers import Answer, moment
+from zizhu.scenarios.credentials.answers import Answer, iso_moment, moment
 from zizhu.scenarios.credentials.contract import CONTRACT_NAME, DEFAULT_TYPE, kind_name
 from zizhu.scenarios.credentials.desk import Desk, Serving, opened
 from zizhu.scenarios.credentials.proof import check_voucher_proof, verify_file
 from zizhu.scenarios.credentials.replies import act_reply, answer_reply, voucher_reply
+from zizhu.scenarios.credentials.service import NOT_HOSTED
 
 app = typer.Typer(help="Register, prove and verify vouchers · 登记、证明、校验凭证", no_args_is_help=True)
 
@@ -111,17 +112,21 @@ def register(
         desk = _desk(directory, speaker)
         at = desk.at(member)
         at.algorithm(type_)
-        code = _register_all(desk, at, files, type_, speaker)
+        code = _register_all(desk, None if member is None else at, files, type_, speaker)
     raise typer.Exit(code)
 
 
-def _register_all(desk: Desk, at: Serving, files: list[Path], type_: str, speaker: Terminal) -> int:
-    """Registers in order; a file that fails is told, and the others go on. The worst exit code."""
+def _register_all(desk: Desk, wanted: Serving | None, files: list[Path], type_: str, speaker: Terminal) -> int:
+    """Registers in order, at the member that is wanted or at whichever answers; a file that fails is told, and the
+    others go on. The worst exit code."""
     code = 0
     with _progress(files, speaker) as advance:
         for path in files:
             try:
-                done = desk.register(at, path, type_, progress=advance)
+                if wanted is None:
+                    at, done = desk.register_somewhere(path, type_, progress=advance)
+                else:
+                    at, done = wanted, desk.register(wanted, path, type_, progress=advance)
             except ZizhuError as error:
                 code = max(code, _tell(error, path, speaker))
                 continue
@@ -132,8 +137,10 @@ def _register_all(desk: Desk, at: Serving, files: list[Path], type_: str, speake
 
 def _tell(error: ZizhuError, path: Path, speaker: Terminal) -> int:
     """Shows an error that ends one file of several; its exit code."""
-    if not speaker.as_json:
-        speaker.err.print(f"[bold]{escape(str(path))}[/]")
+    if speaker.as_json:
+        speaker.emit(texts.error_line(path, error, speaker.language), "")
+        return 2 if isinstance(error, AskedWrongly) else 1
+    speaker.err.print(f"[bold]{escape(str(path))}[/]")
     try:
         speaker.fail(error)
     except typer.Exit as ended:
@@ -242,7 +249,7 @@ def history(
                 told = act_reply(act)
                 actor = texts.account_text(told.actor, desk.name_of(told.actor))
                 line: dict[str, object] = msgspec.to_builtins(told)
-                line = {"index": index} | line | {"time": moment(act.time_ms)}
+                line = {"index": index} | line | {"time": iso_moment(act.time_ms)}
                 speaker.emit(line, texts.act_text(told, actor, speaker.language))
             after = page[-1].number
 
@@ -371,6 +378,8 @@ def fetch(
             try:
                 with draft.open("wb") as sink:
                     digests = desk.fetch(place, index, sink)
+                if digests is None and member is not None:
+                    raise AskedWrongly(NOT_HOSTED, index=index)
                 answer = desk.verify_fetched(index, digests, custodian=place.name)
                 if answer.is_yes:
                     draft.replace(out)
@@ -390,7 +399,8 @@ def fetch(
 def _say(answer: Answer, path: Path | None, directory: Path, speaker: Terminal) -> int:
     """Shows an answer; its exit code."""
     code = 0 if answer.is_yes else 1
-    contract = answer.contract or _contract(directory)
+    # Where a proof is trusted by its ledger's id alone, there need be no network's folder.
+    contract = answer.contract if answer.record is None or answer.contract else _contract(directory)
     reply = answer_reply(answer, contract, speaker.language)
     speaker.emit(texts.answer_line(reply, path=path, exit_code=code), texts.answer_text(answer, speaker.language))
     return code

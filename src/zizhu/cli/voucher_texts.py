@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 from rich.markup import escape
 
-from zizhu.scenarios.credentials.answers import Answer, explanation, headline, moment
+from zizhu.chain.model.errors import ZizhuError
+from zizhu.scenarios.credentials.answers import Answer, explanation, headline, iso_moment, moment
 from zizhu.scenarios.credentials.contract import kind_name
 from zizhu.scenarios.credentials.replies import ActReply, AnswerReply, VoucherAsOf, VoucherReply
 
@@ -65,7 +66,7 @@ def voucher_line(voucher: VoucherReply, *, path: Path | None = None) -> dict[str
     told: dict[str, object] = msgspec.to_builtins(voucher)
     for key in ("index", "digest", "algorithm", "issuer", "holder", "type", "transaction", "height"):
         line[key] = told.pop(key)
-    line["time"] = moment(voucher.time_ms)
+    line["time"] = iso_moment(voucher.time_ms)
     return line | told
 
 
@@ -91,6 +92,12 @@ def registered_text(path: Path, done: VoucherAsOf, member: str, language: str) -
     if done.created and done.voucher.first is not None:
         lines.append("  " + words("first", language, first=done.voucher.first))
     return "\n".join(lines)
+
+
+def error_line(path: Path, error: ZizhuError, language: str) -> dict[str, object]:
+    """An error that ends one file of several, as one JSON object."""
+    shown = {"code": error.code.code, "cause": error.cause(language), "fix": error.fix(language)}
+    return {"path": str(path), "error": shown}
 
 
 def account_text(account: str, name: str) -> str:
@@ -145,4 +152,4 @@ def answer_line(reply: AnswerReply, *, path: Path | None, exit_code: int) -> dic
     """An answer as one JSON object."""
     told: dict[str, object] = msgspec.to_builtins(reply)
     found: dict[str, object] = {} if path is None else {"path": str(path)}
-    return found | told | {"time": moment(reply.time_ms) if reply.time_ms else "", "exit": exit_code}
+    return found | told | {"time": iso_moment(reply.time_ms) if reply.time_ms else "", "exit": exit_code}

@@ -7,10 +7,10 @@ from typing import TypeVar
 
 import pytest
 
+from zizhu.chain.crosschain.proofs import build_ledger_proof
 from zizhu.chain.crypto.guomi.suite import suite as guomi
 from zizhu.chain.crypto.hashing import genesis_contract_id
 from zizhu.chain.crypto.international.suite import suite as international
-from zizhu.chain.crosschain.proofs import build_ledger_proof
 from zizhu.chain.crypto.port import Suite
 from zizhu.chain.ledger.proofs import Entry, state_entry
 from zizhu.components.evidence.record import Record, record_key
@@ -48,7 +48,9 @@ class Town:
         """Ends the loop."""
         self._runner.close()
 
-    def register(self, data: bytes, *, type_: str = "document", at: int = 0, digest: bytes | None = None) -> Registration:
+    def register(
+        self, data: bytes, *, type_: str = "document", at: int = 0, digest: bytes | None = None
+    ) -> Registration:
         """A file, registered at member `at`."""
         return self.run(self.custodians[at].register(type_, pieces(data), named_digest=digest))
 

@@ -222,6 +222,25 @@ def test_lists_have_pages_that_meet_without_gap_or_double() -> None:
     play(act)
 
 
+def test_a_transaction_is_found_below_many_empty_blocks() -> None:
+    """Pages of a chain that has been idle for long are empty and lead on; what was looked through is remembered."""
+
+    async def act(client: Client) -> None:
+        first = (await client.post(client.chain.call(ONE, 1, "increment", b"n")))[0]
+        for _ in range(700):
+            client.node.make_block()
+        cursor, turns, found = "", 0, []
+        while not found:
+            page = await client.get(f"/transactions{cursor}")
+            found, cursor, turns = page["transactions"], f"?before={page['next']}", turns + 1
+        assert found[0]["id"] == first and turns <= 3
+        client.node.make_block()
+        again = (await client.get("/transactions"))["transactions"]
+        assert [line["id"] for line in again] == [first]
+
+    play(act)
+
+
 def test_queries_take_values_as_json_or_encoded_and_say_as_of_when() -> None:
     """A query answers with value, height and time; bytes, big numbers and maps survive JSON in both directions."""
     values = [None, True, -5, 1 << 60, "text", {"bytes": "00ff"}, {"int": str(1 << 200)}, {"a": [1]}]

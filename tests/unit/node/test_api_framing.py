@@ -3,13 +3,17 @@
 import gzip
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 from zizhu.chain.node.api import server
-from zizhu.framework.testkit.fakes.served import HOST, ServedNode, served
+from zizhu.chain.node.api.bodies import json_reply, read_bytes
+from zizhu.chain.node.api.site import Documents, Endpoint, Served, Site
+from zizhu.framework.testkit.fakes.served import HOST, Haste, ServedNode, served
 
 PATH = b"/api/v1/query"
 JSON = b"Content-Type: application/json\r\n"
@@ -166,45 +170,56 @@ def test_there_are_sixty_cases() -> None:
 
 
 @pytest.mark.row("F-7")
-def test_slow_heads_and_idle_connections_are_closed(node: ServedNode, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_heads_and_idle_connections_are_closed(tmp_path: Path) -> None:
     """F-7: slowloris: 400 and close. A head that dribbles in is cut off at its time, however lively it looks."""
-    monkeypatch.setattr(server, "HEAD_S", 0.3)
-    address = (HOST, node.port)
-    with socket.create_connection(address, ANSWER_S) as idle, socket.create_connection(address, ANSWER_S) as slow:
-        idle.settimeout(ANSWER_S)
-        slow.settimeout(0.02)
-        slow.sendall(b"GET /api/v1/status HTTP/1.1\r\nHost: x\r\n")
-        got, began = b"", time.monotonic()
-        while time.monotonic() - began < ANSWER_S:
-            try:
-                slow.sendall(b"X")
-                piece = slow.recv(1 << 16)
-            except TimeoutError:
-                continue
-            except OSError:
-                break
-            if not piece:
-                break
-            got += piece
-        assert time.monotonic() - began < 2, "the clock goes on while bytes come"
-        assert not got or got.startswith(b"HTTP/1.1 408 ")
-        assert idle.recv(1 << 16).startswith(b"HTTP/1.1 408 "), "who says nothing is told, and closed"
-        assert idle.recv(1) == b""
-    assert is_alive(node)
+    with served(tmp_path, haste=Haste(head_s=0.3)) as node:
+        address = (HOST, node.port)
+        with socket.create_connection(address, ANSWER_S) as idle, socket.create_connection(address, ANSWER_S) as slow:
+            slow.sendall(b"GET /api/v1/status HTTP/1.1\r\nHost: x\r\n")
+            began = time.monotonic()
+            got = dribble(slow)
+            assert time.monotonic() - began < 2, "the clock goes on while bytes come"
+            assert not got or got.startswith(b"HTTP/1.1 408 ")
+            assert idle.recv(1 << 16).startswith(b"HTTP/1.1 408 "), "who says nothing is told, and closed"
+            assert idle.recv(1) == b""
+        assert is_alive(node)
+
+
+def dribble(link: socket.socket) -> bytes:
+    """Sends a header a byte at a time until the connection is closed; what came back."""
+    link.settimeout(0.02)
+    got, ends = b"", time.monotonic() + ANSWER_S
+    while time.monotonic() < ends:
+        try:
+            link.sendall(b"X")
+            piece = link.recv(1 << 16)
+        except TimeoutError:
+            continue
+        except OSError:
+            break
+        if not piece:
+            break
+        got += piece
+    return got
+
+
+def slow_routes(site: Site) -> list[Served]:
+    """A plug-in that takes a short body."""
+
+    async def take(request: Request) -> Response:
+        return json_reply(len(await read_bytes(request)))
+
+    return [Endpoint("POST", "/api/v1/bodies", take, Documents(summary="Takes a body"), body_bytes_max=100)]
 
 
 @pytest.mark.row("F-7")
-def test_slow_bodies_are_closed(node: ServedNode, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_bodies_are_closed(tmp_path: Path) -> None:
     """F-7: slowloris: a body has its time, too; the answer is 408 and the connection is closed."""
-    monkeypatch.setattr("zizhu.chain.node.api.guard.BODY_MS", 100)
-    monkeypatch.setattr("zizhu.chain.node.api.guard.BODY_BYTES_PER_MS", 1 << 30)
-    with socket.create_connection((HOST, node.port), ANSWER_S) as slow:
-        slow.sendall(post(b"Content-Length: 100", body=b"{").replace(b"@", f"{HOST}:{node.port}".encode()))
-        got = b""
-        while piece := slow.recv(1 << 16):
-            got += piece
-    assert got.startswith(b"HTTP/1.1 408 ") and b"connection: close" in got
-    assert is_alive(node)
+    request = post(b"Content-Length: 100", body=b"{", line=b"POST /api/v1/bodies HTTP/1.1")
+    with served(tmp_path, plugins={"slow": slow_routes}, haste=Haste(body_ms=100)) as node:
+        got = exchange(node, request)
+        assert got.startswith(b"HTTP/1.1 408 ") and b"connection: close" in got
+        assert is_alive(node)
 
 
 @pytest.mark.row("F-7")
@@ -222,3 +237,20 @@ def test_a_pipeline_has_an_end(node: ServedNode) -> None:
     assert exchange(node, polite).count(b"HTTP/1.1 200 ") == server.PIPELINED_MAX
     assert exchange(node, get(b"Host: @") * 40).count(b"HTTP/1.1 200 ") <= server.PIPELINED_MAX
     assert is_alive(node)
+
+
+def test_a_client_that_leaves_waits_no_more(node: ServedNode) -> None:
+    """Who asks to wait half a minute and goes away leaves nothing behind that waits."""
+    line = b"GET /api/v1/transactions/" + b"ab" * 32 + b"?wait_ms=30000 HTTP/1.1"
+    with socket.create_connection((HOST, node.port), ANSWER_S) as link:
+        link.sendall(get(b"Host: @", line=line).replace(b"@", f"{HOST}:{node.port}".encode()))
+        assert eventually(lambda: node.node.moved_waiters == 1)
+    assert eventually(lambda: node.node.moved_waiters == 0)
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    """Whether something comes to hold before the deadline."""
+    ends = time.monotonic() + ANSWER_S
+    while not holds() and time.monotonic() < ends:
+        time.sleep(0.005)
+    return holds()

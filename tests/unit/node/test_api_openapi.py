@@ -40,7 +40,11 @@ def test_the_document_has_the_structure_of_openapi_3_1() -> None:
             in_path = [one["name"] for one in operation.get("parameters", []) if one["in"] == "path"]
             assert in_path == re.findall(r"{(\w+)}", path), "every place in the path is a parameter"
             for one in operation.get("parameters", []):
-                assert one["in"] in {"path", "query"} and one["schema"]["type"] in {"string", "integer", "boolean"}
+                assert one["in"] in {"path", "query", "header"} and one["schema"]["type"] in {
+                    "string",
+                    "integer",
+                    "boolean",
+                }
                 assert one["required"] is (one["in"] == "path")
             for status, response in operation["responses"].items():
                 assert re.fullmatch(r"[1-5]\d\d", status) and response["description"]

@@ -140,7 +140,8 @@ class Execute:
     """Hold the block whole, check it and execute it (its ancestors first); answered by Executed or Refused.
 
     `header` and `entries` are what a proposal carried, or None and () when only the hash is known. `sources`
-    are members that hold it. `fresh`: check the header's time against this node's clock.
+    are members that hold it. `fresh`: check the header's time against this node's clock as it was when the
+    proposal arrived, `arrived_ms` (wall, ms).
     """
 
     block: BlockHash
@@ -148,6 +149,7 @@ class Execute:
     entries: tuple[Entry, ...]
     sources: tuple[MemberId, ...]
     fresh: bool
+    arrived_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +193,8 @@ class EngineStatus:
 class Setting:
     """What an engine starts from. `head` is the last committed block (height 0: the genesis) and
     `head_certificate` its certificate; `epoch_start` the height of the epoch's starting block; `votes` what the
-    vote log holds, in order; `tentative` the head's block and the executed blocks above it; `recent` the certificates of the
-    last blocks, ascending; `seed` a number drawn once by the driver."""
+    vote log holds, in order; `tentative` the head's block and the executed blocks above it; `recent` the
+    certificates of the last blocks, ascending; `seed` a number drawn once by the driver."""
 
     me: MemberId
     voters: Electorate

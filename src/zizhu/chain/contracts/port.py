@@ -7,6 +7,8 @@ Decides what a contract can see and do. Refuses to know a language. An engine en
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from zizhu.chain.model.value import Value
 
 
@@ -74,8 +76,7 @@ class Host(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class CallResult:
+class CallResult(msgspec.Struct, frozen=True):
     """How a call ended. `code` is "" for success, else a stable error code; `steps` are those charged
     (≤ the budget); `value` is what the method returned (None when it failed); `text` explains a failure to
     a developer and never enters a receipt."""

@@ -11,6 +11,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 from zizhu.chain.contracts.port import CallResult, ContractEngine, Program
 from zizhu.chain.crypto.hashing import deployed_contract_id
 from zizhu.chain.crypto.port import Suite
@@ -20,8 +22,8 @@ from zizhu.chain.ledger.keys import (
     ContractRecord,
     account_key,
     account_record,
-    contract_codec,
     contract_key,
+    contract_record,
     encode_record,
     name_key,
     source_key,
@@ -75,8 +77,7 @@ class Installation:
     creator: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True):
     """How a call that succeeded ended."""
 
     value: Value
@@ -187,7 +188,7 @@ class Executor:
         stored = reader.get(contract_key(contract))
         if stored is None:
             return None
-        record = contract_codec.decode(stored)
+        record = contract_record(stored)
         known = self._programs.get((record.engine, record.source))
         if known is not None:
             return known
@@ -205,8 +206,7 @@ class Executor:
         return program
 
 
-@dataclass(frozen=True, slots=True)
-class _Budget:
+class _Budget(msgspec.Struct, frozen=True):
     """Steps spent before the contract runs, and the limit of the transaction."""
 
     spent: int

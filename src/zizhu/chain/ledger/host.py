@@ -7,6 +7,8 @@ it returns. Refuses to know a contract language, steps (the engine charges them)
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from zizhu.chain.contracts.port import HostRefusal
 from zizhu.chain.crypto.port import Suite
 from zizhu.chain.ledger.keys import data_key
@@ -33,8 +35,7 @@ class Setting:
     suites: Mapping[int, Suite]
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Who calls: the account that signed (or asks, in a query), and under which transaction."""
 
     account: bytes

@@ -5,6 +5,7 @@ replay rule of docs/protocol/ledger.md). Refuses to know how state is kept.
 """
 
 from enum import Enum
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -17,6 +18,10 @@ VERSION = 1
 MARKER = b"!state-marker"
 """Key of the state store (not of the state) under which (height, running hash) of the newest batch stand."""
 
+RECORDS_KEPT = 4_096
+"""Decoded account records: one is asked for several times while a transaction is admitted and executed."""
+CONTRACTS_KEPT = 1_024
+"""Decoded contract records."""
 NONCE_MAP_BYTES = limits.NONCE_MAP // 8
 _MASK = (1 << limits.NONCE_MAP) - 1
 
@@ -111,9 +116,16 @@ _account_decoder = msgspec.msgpack.Decoder(AccountRecord)
 contract_codec: Codec[ContractRecord] = Codec(ContractRecord, what="contract record", bytes_max=1024)
 
 
+@lru_cache(maxsize=RECORDS_KEPT)
 def account_record(stored: bytes | None) -> AccountRecord:
     """The record from what stands at its key in our own state (None: nothing)."""
     return NEW_ACCOUNT if stored is None else _account_decoder.decode(stored)
+
+
+@lru_cache(maxsize=CONTRACTS_KEPT)
+def contract_record(stored: bytes) -> ContractRecord:
+    """The record of a contract from what stands at its key in our own state."""
+    return contract_codec.decode(stored)
 
 
 def encode_record(record: AccountRecord | ContractRecord) -> bytes:

@@ -7,6 +7,8 @@ Refuses to know whether a signature is good (it says what is to be verified) and
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from zizhu.chain.crypto.accounts import account_id
 from zizhu.chain.crypto.hashing import (
     bundle_header_hash,
@@ -107,8 +109,7 @@ class Parsed:
         self.size = len(body) + 5
 
 
-@dataclass(frozen=True, slots=True)
-class Signer:
+class Signer(msgspec.Struct, frozen=True):
     """Whose signature stands under a transaction, and the hash of that witness."""
 
     suite_code: int
@@ -116,8 +117,7 @@ class Signer:
     witness_hash: WitnessHash
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedSubmission:
+class ParsedSubmission(msgspec.Struct, frozen=True):
     """A submission that is well formed, with its transactions in order (of a bundle in a block: those whose
     bodies it carries). Its signature is *not* verified: `signature` is what to verify, under the account
     scheme of suite `suite_code`. `size` is its encoded length in bytes, roughly and never too little."""

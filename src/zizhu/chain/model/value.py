@@ -37,6 +37,8 @@ INT_MAX = (1 << 256) - 1
 NATIVE_MIN = -(1 << 63)
 NATIVE_MAX = (1 << 64) - 1
 BIG_INT_EXTENSION = 1
+PLAIN_MAX = 256
+"""Characters or bytes of a scalar that is encoded before its length is looked at."""
 
 NOT_A_VALUE = ErrorCode(
     "value.not_encodable",
@@ -60,8 +62,11 @@ def encode_value(value: Value, *, bytes_max: int = VALUE_BYTES_MAX) -> bytes:
     """
     walk = _Walk(bytes_max)
     try:
-        walk.visit((value,), 0)
-        data = encode(_lowered(value) if walk.big else value)
+        if _is_plain(value):
+            data = encode(value)
+        else:
+            walk.visit((value,), 0)
+            data = encode(_lowered(value) if walk.big else value)
     except (_Refused, UnicodeEncodeError) as error:
         walked = bytes_max - max(walk.room, 0)
         raise AskedWrongly(NOT_A_VALUE, what="value", reason=str(error), walked=walked) from None
@@ -76,9 +81,12 @@ def decode_value(data: bytes, *, bytes_max: int = VALUE_BYTES_MAX) -> Value:
         raise _malformed(f"{len(data)} bytes, at most {bytes_max} allowed")
     try:
         value = _decoder.decode(data)
-        walk = _Walk(bytes_max)
-        walk.visit((value,), 0)
-        again = encode(_lowered(value) if walk.big else value)
+        if _is_plain(value):
+            again = encode(value)
+        else:
+            walk = _Walk(bytes_max)
+            walk.visit((value,), 0)
+            again = encode(_lowered(value) if walk.big else value)
     except (_Refused, UnicodeError, RecursionError, OverflowError, ValueError, TypeError) as error:
         # msgspec's own errors are ValueErrors; RecursionError is its answer to arrays nested very deep.
         raise _malformed(str(error)) from None
@@ -102,6 +110,16 @@ def decode_arguments(data: bytes, *, bytes_max: int = VALUE_BYTES_MAX) -> list[V
 
 def _malformed(reason: str) -> SpokeWrongly:
     return SpokeWrongly(MALFORMED, what="value", reason=reason)
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a value is a scalar that breaks no rule and is short: most of what contracts keep, and not walked."""
+    kind = type(value)
+    if kind is int:
+        return NATIVE_MIN <= value <= NATIVE_MAX  # type: ignore[operator]
+    if kind is bytes or kind is str:
+        return len(value) <= PLAIN_MAX  # type: ignore[arg-type]
+    return value is None or kind is bool
 
 
 class _Walk:

@@ -4,6 +4,7 @@ Decides when a batch leaves. Only the member that took a submission from a clien
 that a cut link leaves without it fetches it when it is proposed, or brings it to the leader when it is passed over.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from zizhu.chain.model.effects import Send, SetTimer
@@ -41,3 +42,15 @@ class GossipQueue:
             return []
         batch, self.waiting, self.waiting_bytes = self.waiting, [], 0
         return [Send(self.others, Gossip(batch))]
+
+
+def first_batch(waiting: Iterable[tuple[Submission, int]]) -> Gossip:
+    """As many of `waiting`, each with its size in bytes, as make one batch; at least the first, which must be there."""
+    batch: list[Submission] = []
+    size = 0
+    for submission, size_bytes in waiting:
+        size += size_bytes
+        if batch and (size > BATCH_BYTES or len(batch) == BATCH_SUBMISSIONS):
+            break
+        batch.append(submission)
+    return Gossip(batch)

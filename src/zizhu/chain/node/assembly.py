@@ -9,21 +9,31 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from zizhu.chain.consensus.port import Execute
-from zizhu.chain.crypto.hashing import block_hash, single_witness_hash, transaction_id
+from zizhu.chain.crypto.hashing import (
+    block_hash,
+    bundle_header_hash,
+    bundled_witness_hash,
+    single_witness_hash,
+    transaction_id,
+)
+from zizhu.chain.crypto.merkle import merkle_root
+from zizhu.chain.crypto.port import Suite
 from zizhu.chain.ledger.branches import Executed
 from zizhu.chain.ledger.ledger import Ledger
-from zizhu.chain.ledger.pool import Pool
-from zizhu.chain.ledger.transactions import ID_BYTES, Parsed
+from zizhu.chain.ledger.transactions import ID_BYTES, Lookup, Parsed
 from zizhu.chain.ledger.validate import Invalid, ParsedBlock, check_clock
 from zizhu.chain.model.block import Block, BlockHeader
 from zizhu.chain.model.compact import BundleEntry, Entry, SingleEntry
 from zizhu.chain.model.effects import Report, Send, SetTimer
+from zizhu.chain.model.encoding import encode
 from zizhu.chain.model.ids import BlockHash, Instant, MemberId, TransactionId
 from zizhu.chain.model.transaction import Bundle, Single, Submission
 from zizhu.chain.network.messages import FetchBlock, FetchItems, Items, WholeBlock
 
 TIMER = "assembly"
 ASK_AGAIN_MS = 150
+GRACE_MS = 30
+"""How long the items of a fresh proposal may still be on their way by gossip before the proposer is asked."""
 JOBS_MAX = 256
 ASKS_MAX = 40
 """Questions a block is worth; after that it is given up, and asked for anew if it is still wanted."""
@@ -31,7 +41,8 @@ ASKS_MAX = 40
 
 @dataclass
 class Job:
-    """One block that is wanted whole. `items` stand at their positions, None where missing."""
+    """One block that is wanted whole. `items` stand at their positions, None where missing; `named`: the entries
+    are known to be those that the header commits to."""
 
     block: BlockHash
     header: BlockHeader | None
@@ -39,9 +50,11 @@ class Job:
     sources: tuple[MemberId, ...]
     fresh: bool
     arrived: Instant
+    wall_ms: int
     items: list[Submission | None] = field(default_factory=list)
     asks: int = 0
     asked_ms: int = 0
+    named: bool = False
     parsed: ParsedBlock | None = None
     verifying: bool = False
     verified: bool = False
@@ -61,13 +74,16 @@ Effects = list[Send | SetTimer | Report]
 class Assembler:
     """The jobs of one node.
 
+    `held(id)` is the submission with a transaction that waits here, verified or about to be.
     `ask_verification(block, parsed)` says whether all signatures of a block are known to be good; if not, it asks
     for their verification, and `signatures_verified` is called with the verdict.
     """
 
-    def __init__(self, ledger: Ledger, pool: Pool, ask_verification: Callable[[BlockHash, ParsedBlock], bool]) -> None:
+    def __init__(
+        self, ledger: Ledger, held: Lookup, ask_verification: Callable[[BlockHash, ParsedBlock], bool]
+    ) -> None:
         self._ledger = ledger
-        self._pool = pool
+        self._held = held
         self._ask_verification = ask_verification
         self._jobs: dict[BlockHash, Job] = {}
         self.out: Effects = []
@@ -84,7 +100,8 @@ class Assembler:
             if len(self._jobs) >= JOBS_MAX:
                 self.out.append(Report("assembly_full", {"jobs": len(self._jobs)}))
                 return
-            job = Job(asked.block, asked.header, asked.entries, asked.sources, asked.fresh, now)
+            arrived_ms = asked.arrived_ms or now.wall_ms
+            job = Job(asked.block, asked.header, asked.entries, asked.sources, asked.fresh, now, arrived_ms)
             self._jobs[asked.block] = job
         else:
             job.sources = tuple(dict.fromkeys((*job.sources, *asked.sources)))
@@ -113,22 +130,34 @@ class Assembler:
 
     # -- what comes --------------------------------------------------------------------------------------------
 
+    def submissions_came(self, now: Instant) -> None:
+        """By gossip or from a client: perhaps they were what a proposal waits for."""
+        self._now = now
+        for job in list(self._jobs.values()):
+            if job.header is not None and job.parsed is None:
+                self._progress(job)
+
     def items_came(self, now: Instant, peer: MemberId, message: Items) -> None:
-        """Missing items; each must be the one that its entry names."""
+        """Missing items, found by what they are: an answer may be to an earlier question, when more was missing."""
         self._now = now
         job = self._jobs.get(BlockHash(message.block))
         if job is None or job.header is None or job.parsed is not None:
             return
-        missing = [position for position, item in enumerate(job.items) if item is None]
-        if len(message.items) > len(missing):
+        if len(message.items) > len(job.entries):
             self._fault(peer, "items_unasked", job)
             return
-        for position, item in zip(missing, message.items, strict=False):
-            if not self._is_named(item, job.entries[position]):
+        places: dict[bytes, list[int]] = {}
+        for position, entry in enumerate(job.entries):
+            places.setdefault(_name_of_entry(entry), []).append(position)
+        for item in message.items:
+            named = places.get(_name_of_item(self._ledger.suite, item), [])
+            fitting = [position for position in named if self._is_whole(item, job.entries[position])]
+            if not fitting:
                 self._fault(peer, "items_differ", job)
                 job.asked_ms = 0
                 break
-            job.items[position] = item
+            for position in fitting:
+                job.items[position] = item
         self._progress(job)
 
     def block_came(self, now: Instant, peer: MemberId, message: WholeBlock) -> None:
@@ -141,7 +170,7 @@ class Assembler:
         if block_hash(self._ledger.suite, header) != job.block:
             self._fault(peer, "block_hash", job)
             return
-        parsed = self._ledger.parse_block(message.body, job.block, known=self._pool.get)
+        parsed = self._ledger.parse_block(message.body, job.block, known=self._held)
         if isinstance(parsed, Invalid) or not self._ledger.roots_hold(parsed):
             self._fault(peer, "block_body", job)
             return
@@ -202,11 +231,17 @@ class Assembler:
                 job.items[position] = found = self._from_pool(job.entries[position])
                 if found is None:
                     missing.append(position)
+        if missing and not job.named:
+            job.named = entries_hold(self._ledger.suite, job.header, job.entries)
+            if not job.named:
+                # Nobody could ever give what these entries name: an honest source would be blamed for it.
+                self._finish(job, Invalid("block.entries", "its entries are not its header's", "条目与区块头不符"))
+                return False
         if missing:
             self._ask(job, FetchItems(job.block, missing))
             return False
         block = Block(job.header, [item for item in job.items if item is not None])
-        parsed = self._ledger.parse_block(block, job.block, known=self._pool.get)
+        parsed = self._ledger.parse_block(block, job.block, known=self._held)
         if isinstance(parsed, Invalid):
             self._finish(job, parsed)
             return False
@@ -217,7 +252,7 @@ class Assembler:
         """The item that `entry` names, if the pool holds it with this very witness."""
         match entry:
             case SingleEntry():
-                held = self._pool.get(TransactionId(entry.transaction))
+                held = self._held(TransactionId(entry.transaction))
                 if held is None or not isinstance(held.submission, Single):
                     return None
                 return held.submission if held.transactions[0].witness_hash == entry.witness else None
@@ -225,7 +260,7 @@ class Assembler:
                 taken = taken_positions(entry)
                 if not taken or taken[-1] >= len(entry.transactions):
                     return None
-                held = self._pool.get(TransactionId(entry.transactions[taken[0]]))
+                held = self._held(TransactionId(entry.transactions[taken[0]]))
                 if held is None or not isinstance(held.submission, Bundle) or held.submission.header != entry.header:
                     return None
                 leaves = list(entry.transactions)
@@ -233,28 +268,18 @@ class Assembler:
                     leaves[position] = held.submission.leaves[position]
                 return Bundle(entry.header, leaves)
 
-    def _is_named(self, item: Submission, entry: Entry) -> bool:
-        suite = self._ledger.suite
-        match entry:
-            case SingleEntry():
-                if not isinstance(item, Single) or transaction_id(suite, item.body) != entry.transaction:
-                    return False
-                witness = single_witness_hash(
-                    suite, code=item.suite, public_key=item.public_key, signature=item.signature
-                )
-                return witness == entry.witness
-            case BundleEntry():
-                if not isinstance(item, Bundle) or item.header != entry.header:
-                    return False
-                if len(item.leaves) != len(entry.transactions):
-                    return False
-                taken = dict.fromkeys(taken_positions(entry))
-                for position, leaf in enumerate(item.leaves):
-                    wanted = entry.transactions[position]
-                    named = transaction_id(suite, leaf) if position in taken else leaf
-                    if named != wanted:
-                        return False
-                return True
+    def _is_whole(self, item: Submission, entry: Entry) -> bool:
+        """Whether an item that bears the name of `entry` is all of what it names."""
+        if not isinstance(item, Bundle) or not isinstance(entry, BundleEntry):
+            return True
+        if len(item.leaves) != len(entry.transactions):
+            return False
+        taken = dict.fromkeys(taken_positions(entry))
+        for position, leaf in enumerate(item.leaves):
+            named = transaction_id(self._ledger.suite, leaf) if position in taken else leaf
+            if named != entry.transactions[position]:
+                return False
+        return True
 
     def _parent_is_here(self, job: Job, header: BlockHeader) -> bool:
         """The parent is the head or executed; otherwise it is wanted first, from the same sources."""
@@ -274,19 +299,24 @@ class Assembler:
         return check_clock(
             header.time_ms,
             parent_time_ms=parent_time_ms,
-            wall_ms=job.arrived.wall_ms,
+            wall_ms=job.wall_ms,
             tolerance_ms=self._ledger.record.parameters.clock_tolerance_ms,
         )
 
     def _ask(self, job: Job, message: FetchBlock | FetchItems) -> None:
         """Ask the next source, unless a question is under way."""
-        if job.asked_ms and self._now.monotonic_ms - job.asked_ms < ASK_AGAIN_MS:
+        now_ms = self._now.monotonic_ms
+        if job.asked_ms and now_ms - job.asked_ms < ASK_AGAIN_MS:
+            return
+        waited_ms = now_ms - job.arrived.monotonic_ms
+        if job.fresh and isinstance(message, FetchItems) and waited_ms < GRACE_MS:
+            self.out.append(SetTimer(TIMER, GRACE_MS - waited_ms))
             return
         if not job.sources:
             return
         source = job.sources[job.asks % len(job.sources)]
         job.asks += 1
-        job.asked_ms = max(self._now.monotonic_ms, 1)
+        job.asked_ms = max(now_ms, 1)
         self.out.append(Send((source,), message))
         self.out.append(SetTimer(TIMER, ASK_AGAIN_MS))
 
@@ -303,6 +333,48 @@ class Assembler:
 
     def _fault(self, peer: MemberId, rule: str, job: Job) -> None:
         self.out.append(Report("peer_fault", {"peer": peer.hex(), "rule": rule, "block": job.block.hex()}))
+
+
+def _name_of_entry(entry: Entry) -> bytes:
+    """What tells the items of a block apart: an id with its witness, or a signed bundle header."""
+    match entry:
+        case SingleEntry():
+            return encode((entry.transaction, entry.witness))
+        case BundleEntry():
+            return encode(entry.header)
+
+
+def _name_of_item(suite: Suite, item: Submission) -> bytes:
+    """The name of the entry that `item` belongs to."""
+    match item:
+        case Single():
+            witness = single_witness_hash(suite, code=item.suite, public_key=item.public_key, signature=item.signature)
+            return encode((transaction_id(suite, item.body), witness))
+        case Bundle():
+            return encode(item.header)
+
+
+def entries_hold(suite: Suite, header: BlockHeader, entries: tuple[Entry, ...]) -> bool:
+    """Whether a header commits to these entries: their ids and witnesses, in this order, and no other."""
+    ids: list[bytes] = []
+    witnesses: list[bytes] = []
+    for entry in entries:
+        match entry:
+            case SingleEntry():
+                ids.append(entry.transaction)
+                witnesses.append(entry.witness)
+            case BundleEntry():
+                taken = taken_positions(entry)
+                if not taken or taken[-1] >= len(entry.transactions) or len(entry.transactions) != entry.header.count:
+                    return False
+                signed = bundle_header_hash(suite, entry.header)
+                ids += [entry.transactions[position] for position in taken]
+                witnesses += [bundled_witness_hash(suite, header_hash=signed, index=position) for position in taken]
+    return (
+        len(ids) == header.count
+        and merkle_root(suite.hash, ids) == header.transaction_root
+        and merkle_root(suite.hash, witnesses) == header.witness_root
+    )
 
 
 def taken_positions(entry: BundleEntry) -> list[int]:

@@ -33,7 +33,9 @@ class Blocks:
     admission: Admission
     put: Callable[[Effect], None]
     written: dict[BlockHash, int] = field(default_factory=dict)
-    _in_flight: dict[BlockHash, tuple[int, int]] = field(default_factory=dict)
+    _in_flight: dict[BlockHash, int] = field(default_factory=dict)
+    _free_since_ms: int | None = None
+    """Since when something waits that stands in no block: what the batch rule means by waiting."""
 
     def build(self, now: Instant, asked: engine.Build) -> engine.Executed | None:
         """A new block from the pool, executed; its record is written before anything is said about it."""
@@ -47,7 +49,8 @@ class Blocks:
 
     def executed(self, executed: Executed) -> engine.Executed:
         """Bodies are durable before any vote on them: the record goes in front of what the engine does next."""
-        self._in_flight[executed.hash] = (executed.height, len(executed.transactions))
+        self._in_flight[executed.hash] = len(executed.transactions)
+        self._free_since_ms = None
         if executed.hash not in self.written:
             self.written[executed.hash] = executed.height
             self.put(Persist((Record("blocks", encode_block_record(executed.block_bytes)),)))
@@ -78,27 +81,32 @@ class Blocks:
         self.put(Report("committed", {"height": executed.height, "transactions": len(executed.transactions)}))
         for at in [at for at, height in self.written.items() if height <= executed.height]:
             del self.written[at]
-        for at in [at for at, (height, _) in self._in_flight.items() if height <= executed.height]:
-            del self._in_flight[at]
+        self._forget_what_left_the_ledger()
 
     def drop(self, now: Instant, keep: tuple[BlockHash, ...]) -> None:
         """Forget executed blocks that lost: all but `keep`, its ancestors and descendants."""
         kept = [block for block in keep if self.ledger.executed(block) is not None]
         if kept:
             self.ledger.drop_all_but_descendants(kept[0])
-        elif self.ledger.head.block not in keep:
+        else:
             self.ledger.drop_all()
-        self._in_flight = {
-            at: counted for at, counted in self._in_flight.items() if self.ledger.executed(at) is not None
-        }
+        self._forget_what_left_the_ledger()
         self.pool.restart_turns(now.monotonic_ms)
+
+    def _forget_what_left_the_ledger(self) -> None:
+        """Blocks that were committed, dropped, or lost with a rival: what stands in them only is free again."""
+        self._in_flight = {at: count for at, count in self._in_flight.items() if self.ledger.executed(at) is not None}
 
     def waiting(self, now: Instant) -> engine.Waiting:
         """What the engine may know of the pool."""
         waiting = self.pool.waiting
-        free = max(0, waiting - sum(count for _, count in self._in_flight.values()))
-        oldest = self.pool.oldest_waiting_ms
-        return engine.Waiting(free, 0 if oldest is None else now.monotonic_ms - oldest, waiting)
+        free = max(0, waiting - sum(self._in_flight.values()))
+        if not free:
+            self._free_since_ms = None
+        elif self._free_since_ms is None:
+            self._free_since_ms = now.monotonic_ms
+        since = self._free_since_ms
+        return engine.Waiting(free, 0 if since is None else now.monotonic_ms - since, waiting)
 
 
 def ready_of(executed: Executed) -> Ready:

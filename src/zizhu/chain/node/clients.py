@@ -6,6 +6,8 @@ waits already is accepted again: the same transaction, submitted anywhere, any n
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from zizhu.chain.ledger.archive import BlockArchive
 from zizhu.chain.ledger.keys import NonceUse
 from zizhu.chain.ledger.ledger import Ledger
@@ -59,8 +61,7 @@ class Ask:
     left: int
 
 
-@dataclass(frozen=True, slots=True)
-class Unverified:
+class Unverified(msgspec.Struct, frozen=True):
     """A submission whose signature is being verified, and who handed it in: a client, or a link peer."""
 
     parsed: ParsedSubmission
@@ -85,9 +86,12 @@ class Admission:
     _batches: dict[int, Batch] = field(default_factory=dict)
     _next_batch: int = 0
     _from_peers: int = 0
+    _under_way: dict[TransactionId, ParsedSubmission] = field(default_factory=dict)
     _good: dict[tuple[bytes, bytes, bytes], None] = field(default_factory=dict)
     _waiters: dict[TransactionId, list[int]] = field(default_factory=dict)
     _waits: dict[int, TransactionId] = field(default_factory=dict)
+    _undurable: dict[TransactionId, Receipt] = field(default_factory=dict)
+    _own: dict[TransactionId, tuple[ParsedSubmission, int]] = field(default_factory=dict)
 
     # -- submissions -------------------------------------------------------------------------------------------
 
@@ -139,6 +143,8 @@ class Admission:
         for item, good in zip(waiting, verdicts, strict=True):
             if item.peer is not None:
                 self._from_peers -= 1
+            for one in item.parsed.transactions:
+                self._under_way.pop(one.id, None)
             if good:
                 self._remember(item.parsed)
                 self._admit(item, now_ms)
@@ -155,8 +161,12 @@ class Admission:
             return True
         self._next_batch += 1
         self._batches[self._next_batch] = block
-        self.out.append(Verify(self._next_batch, tuple(_check(item) for item in unknown)))
+        self.out.append(Verify(self._next_batch, tuple(_check(item) for item in unknown), urgent=True))
         return False
+
+    def held(self, id_: TransactionId) -> ParsedSubmission | None:
+        """The submission with a transaction that waits here, or whose signature is still being verified."""
+        return self.pool.get(id_) or self._under_way.get(id_)
 
     def is_known(self, parsed: ParsedSubmission) -> bool:
         """Whether all transactions of a submission wait here or are final. A free nonce spares the look-up."""
@@ -166,12 +176,20 @@ class Admission:
         account = self.ledger.nonce_state(parsed.sender)
         if any(account.use_of(one.fields.nonce) is NonceUse.FREE for one in waiting):
             return False
-        return all(self.archive.locate(one.id) is not None for one in waiting)
+        return all(one.id in self._undurable or self.archive.locate(one.id) is not None for one in waiting)
+
+    def own_waiting(self, now_ms: int, older_than_ms: int) -> list[ParsedSubmission]:
+        """Submissions of this member's own clients that have waited here for so long, oldest first."""
+        self._own = {id_: held for id_, held in self._own.items() if self.pool.has(id_)}
+        return [parsed for parsed, since_ms in self._own.values() if now_ms - since_ms >= older_than_ms]
 
     def _verify(self, unverified: list[Unverified]) -> None:
         if unverified:
             self._next_batch += 1
             self._batches[self._next_batch] = unverified
+            for item in unverified:
+                for one in item.parsed.transactions:
+                    self._under_way[one.id] = item.parsed
             self.out.append(Verify(self._next_batch, tuple(_check(item.parsed) for item in unverified)))
 
     def _admit(self, item: Unverified, now_ms: int) -> None:
@@ -187,6 +205,7 @@ class Admission:
         if item.ask is not None:
             if fresh:
                 self.fresh.append(item.parsed)
+                self._own[item.parsed.transactions[0].id] = (item.parsed, now_ms)
             self._settle(item.ask, item.position, Accepted(tuple(one.id for one in item.parsed.transactions)))
 
     def _refused(self, item: Unverified, error: AskedWrongly) -> None:
@@ -222,8 +241,11 @@ class Admission:
     # -- receipts ----------------------------------------------------------------------------------------------
 
     def wait(self, client: int, transaction: TransactionId) -> None:
-        """Answer at once when the receipt is there, otherwise when it comes."""
-        receipt = self.archive.receipt(transaction)
+        """Answer at once when the receipt is there, otherwise when it comes.
+
+        A receipt that is certified and not durable yet is answered too: the answer stands behind its barrier.
+        """
+        receipt = self._undurable.get(transaction) or self.archive.receipt(transaction)
         if receipt is not None:
             self.out.append(Answer(client, Final(receipt)))
             return
@@ -240,7 +262,11 @@ class Admission:
 
     def final(self, receipts: tuple[Receipt, ...]) -> None:
         """Answer those who wait for these receipts. Called behind the barrier that makes them durable."""
+        durable = self.archive.head_height
+        if self._undurable:
+            self._undurable = {id_: held for id_, held in self._undurable.items() if held.height > durable}
         for receipt in receipts:
+            self._undurable[TransactionId(receipt.transaction)] = receipt
             for client in self._leave(TransactionId(receipt.transaction)):
                 self.out.append(Answer(client, Final(receipt)))
 

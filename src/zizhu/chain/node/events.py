@@ -11,6 +11,8 @@ A driver does, for the effects of one step in order:
 
 from dataclasses import dataclass
 
+import msgspec
+
 from zizhu.chain.crypto.port import Signed as SignedMessage
 from zizhu.chain.model.effects import Message, Persist, Report, Send, SetTimer, Sign
 from zizhu.chain.model.errors import ZizhuError
@@ -100,8 +102,7 @@ Event = Started | Received | LinkChanged | TimerFired | Signed | Verified | Aske
 # -- effects beside model.effects ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureCheck:
+class SignatureCheck(msgspec.Struct, frozen=True):
     """An account's signature to verify, under the account scheme of suite code `suite`."""
 
     suite: int
@@ -110,14 +111,14 @@ class SignatureCheck:
 
 @dataclass(frozen=True, slots=True)
 class Verify:
-    """Verify clients' signatures; answered by `Verified(batch, verdicts)`."""
+    """Verify clients' signatures; answered by `Verified(batch, verdicts)`. `urgent`: a block waits for it."""
 
     batch: int
     checks: tuple[SignatureCheck, ...]
+    urgent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True):
     """The submission waits in the pool: its transactions, in order. Not final: see `Final`."""
 
     transactions: tuple[TransactionId, ...]

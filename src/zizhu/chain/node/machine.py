@@ -15,6 +15,7 @@ from zizhu.chain.consensus.port import ConsensusEngine, EngineStatus
 from zizhu.chain.ledger.archive import BlockArchive
 from zizhu.chain.ledger.ledger import Ledger
 from zizhu.chain.ledger.pool import Pool
+from zizhu.chain.ledger.transactions import ParsedSubmission
 from zizhu.chain.ledger.validate import Invalid
 from zizhu.chain.model.effects import Persist, Report, Send, SetTimer, Sign
 from zizhu.chain.model.ids import BlockHash, Instant, MemberId
@@ -70,7 +71,7 @@ class NodeMachine:
         self.links: dict[MemberId, bool] = dict.fromkeys(self.others, False)
         self._consensus = consensus
         self._admission = Admission(ledger, self.pool, archive)
-        self._assembler = Assembler(ledger, self.pool, self._admission.block_is_verified)
+        self._assembler = Assembler(ledger, self._admission.held, self._admission.block_is_verified)
         self._gossip = GossipQueue(self.others)
         self.sync = Sync()
         self.blocks = Blocks(me, ledger, self.pool, self._admission, self._put)
@@ -189,9 +190,10 @@ class NodeMachine:
         match message:
             case Gossip():
                 self._admission.gossiped(peer, message.submissions, self._now.monotonic_ms)
+                self._assembler.submissions_came(self._now)
                 self._pool_changed = True
             case FetchItems():
-                self._put(Send((peer,), serving.items_asked(self.ledger, message)))
+                self._items_asked(peer, message)
             case Items():
                 self._assembler.items_came(self._now, peer, message)
             case FetchBlock():
@@ -209,6 +211,13 @@ class NodeMachine:
                 self._events.append(engine.Received(peer, message))
             case _:
                 raise AssertionError(f"a message that nobody speaks: {type(message).__name__}")
+
+    def _items_asked(self, peer: MemberId, asked: FetchItems) -> None:
+        items = serving.items_asked(self.ledger, asked)
+        if items is None:
+            self._put(Report("peer_fault", {"peer": peer.hex(), "rule": "items_order"}))
+        else:
+            self._put(Send((peer,), items))
 
     def _own_status(self) -> Status:
         said = self._consensus.status()
@@ -234,6 +243,7 @@ class NodeMachine:
         self.links[peer] = up
         if up:
             self._out.append(Send((peer,), self._own_status()))
+            self._bring((peer,), self._admission.own_waiting(self._now.monotonic_ms, 0))
         else:
             self.sync.lost(peer)
 
@@ -252,7 +262,7 @@ class NodeMachine:
         if not self.sync.answered(peer, message.start):
             return
         if not message.blocks:
-            self.sync.blame(peer, self._now.monotonic_ms)
+            self.sync.heard(peer, message.start - 1)
         for certified in message.blocks:
             if certified.block.header.height <= self.ledger.head.height:
                 continue
@@ -308,14 +318,21 @@ class NodeMachine:
             case other:
                 raise AssertionError(f"timer {other}")
 
+    def _bring(self, peers: tuple[MemberId, ...], waiting: list[ParsedSubmission]) -> None:
+        """Send one batch of what waits here again."""
+        if waiting and peers:
+            batch = gossip.first_batch((each.submission, each.size) for each in waiting)
+            self._out.append(Send(peers, batch))
+
     def _watch_the_leader(self) -> None:
         """What the leader passes over is brought to it; if that does not help, another leader is asked for."""
         limit_ms = self.ledger.record.parameters.passed_over_ms
+        # What was gossiped once may have been lost with a link, or refused by a pool that was full then.
+        self._bring(self.others, self._admission.own_waiting(self._now.monotonic_ms, limit_ms))
         leader = self._consensus.status().leader
         if leader == self.me:
             return
         passed = self.pool.passed_over(self._now.monotonic_ms, limit_ms)
-        if passed:
-            self._out.append(Send((leader,), Gossip([each.parsed.submission for each in passed[:64]])))
+        self._bring((leader,), [each.parsed for each in passed])
         if self.pool.passed_over(self._now.monotonic_ms, 2 * limit_ms):
             self._events.append(engine.PassedOver())

@@ -44,6 +44,9 @@ from zizhu.chain.storage.lock import lock_folder
 from zizhu.chain.storage.port import KeyValueStore, Log
 
 ISSUER = "issuer"
+GC_THRESHOLDS = (100_000, 50, 1_000)
+"""Objects made before the collector of cycles looks, and how often it looks at the older ones. What a node makes
+most (transactions, receipts, state) has no cycles; by default the collector went through all of it all the time."""
 QUIET_FACTS = ("committed", "votes_resent", "solo")
 """Facts that come with every block: written at log level debug only."""
 
@@ -249,6 +252,7 @@ async def run_member(folder: MemberFolder, config: NodeConfig, *, passphrase: by
         server.add_done_callback(lambda _: stop.set())
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
         report("running", {"pid": os.getpid(), "p2p_port": node.p2p_port, "http_port": node.http_port})
         await _until_stopped(stop, lifeline)
         node.stopping = True

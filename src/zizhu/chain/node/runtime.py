@@ -14,7 +14,7 @@ import msgspec
 
 from zizhu.chain.crypto.port import Suite
 from zizhu.chain.model.effects import Persist, Report, Send, SetTimer, Sign
-from zizhu.chain.model.errors import OperatingFault, SpokeWrongly, ZizhuError
+from zizhu.chain.model.errors import SpokeWrongly, ZizhuError
 from zizhu.chain.model.ids import Instant, MemberId
 from zizhu.chain.network.messages import CertifiedBlocks, Gossip
 from zizhu.chain.network.port import Transport
@@ -22,6 +22,7 @@ from zizhu.chain.network.wire import Wire
 from zizhu.chain.node.desk import ClientDesk
 from zizhu.chain.node.events import (
     Answer,
+    Asked,
     Effect,
     Event,
     Keep,
@@ -31,6 +32,7 @@ from zizhu.chain.node.events import (
     SignatureCheck,
     Signed,
     Started,
+    Submit,
     TimerFired,
     Verified,
     Verify,
@@ -39,12 +41,18 @@ from zizhu.chain.node.machine import NodeMachine
 from zizhu.chain.node.outbox import Outbox, Written
 from zizhu.chain.storage.port import KeyValueStore, Log
 
-VERIFY_SLICE = 64
+VERIFY_SLICE = 16
 """Signatures verified before votes and proposals get a turn again."""
-STEP_SLICE_MS = 20
-"""How long the queue is worked on before sockets get a turn again."""
+STEP_SLICE_MS = 5
+"""How long the queues are worked on before sockets get a turn again."""
+GOSSIP_WAITING_MAX = 512
+"""Gossip messages that wait to be read; more are dropped, and what was in them is fetched when it is proposed."""
+SETTLED_MAX = 16_384
+"""Good signatures remembered that a block wanted before their own turn came."""
 
 Reporter = Callable[[str, dict[str, object]], None]
+VerifyJob = tuple[int, tuple[SignatureCheck, ...], list[bool]]
+"""A batch whose signatures are being verified: its number, the checks, the verdicts so far."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +82,14 @@ class Runtime:
         self.desk = ClientDesk(self.post, parts.machine.ledger.head.height)
         self._parts = parts
         self._events: deque[Event] = deque()
+        self._bulk: deque[Event] = deque()
+        self._gossip_waiting = 0
         self._scheduled = False
         self._stopped = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._verify: deque[tuple[int, tuple[SignatureCheck, ...], list[bool]]] = deque()
+        self._verify: deque[VerifyJob] = deque()
+        self._verify_urgent: deque[VerifyJob] = deque()
+        self._settled: dict[SignatureCheck, None] = {}
         self._outbox = Outbox(parts.logs, perform=self._perform, written=self._index_blocks, failed=self._disk_failed)
 
     async def start(self) -> None:
@@ -102,10 +114,16 @@ class Runtime:
     # -- the queue ---------------------------------------------------------------------------------------------
 
     def post(self, event: Event) -> None:
-        """Put an event into the queue; it is stepped soon."""
+        """Put an event into its queue; it is stepped soon. Consensus never waits behind what clients hand in."""
         if self._stopped:
             return
-        self._events.append(event)
+        if _is_bulk(event):
+            self._bulk.append(event)
+        else:
+            self._events.append(event)
+        self._schedule()
+
+    def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._work)
@@ -122,22 +140,28 @@ class Runtime:
         while not self._stopped:
             if self._events:
                 self._step(self._events.popleft())
+            elif self._verify_urgent:
+                self._verify_slice(self._verify_urgent, keep=True)
+            elif self._bulk:
+                self._step_bulk()
             elif self._verify:
-                self._verify_slice()
+                self._verify_slice(self._verify, keep=False)
             else:
                 return
             if time.monotonic_ns() // 1_000_000 >= until_ms:
                 break
-        if not self._stopped and (self._events or self._verify) and not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._work)
+        if not self._stopped and (self._events or self._verify_urgent or self._bulk or self._verify):
+            self._schedule()
+
+    def _step_bulk(self) -> None:
+        event = self._bulk.popleft()
+        if isinstance(event, Received):
+            self._gossip_waiting -= 1
+        self._step(event)
 
     def _step(self, event: Event) -> None:
         try:
             effects = self.machine.step(self.now(), event)
-        except AssertionError as error:
-            self._halt(f"an invariant is broken: {error}")
-            raise
         except Exception as error:
             # Whatever comes out of `step` is our own fault, and its effects are lost: no vote may follow.
             self._halt(f"a fault of our own: {type(error).__name__}: {error}")
@@ -150,7 +174,8 @@ class Runtime:
             case SetTimer():
                 self._set_timer(effect.name, effect.after_ms)
             case Verify():
-                self._verify.append((effect.batch, effect.checks, []))
+                queue = self._verify_urgent if effect.urgent else self._verify
+                queue.append((effect.batch, effect.checks, []))
             case Report():
                 self._parts.report(effect.fact, effect.values)
             case _:
@@ -186,22 +211,34 @@ class Runtime:
         self._timers.pop(name, None)
         self.post(TimerFired(name))
 
-    def _verify_slice(self) -> None:
-        """Verify one slice of the batch in front; report the batch when it is whole."""
-        batch, checks, verdicts = self._verify[0]
+    def _verify_slice(self, queue: deque[VerifyJob], *, keep: bool) -> None:
+        """Verify one slice of the batch in front; report the batch when it is whole.
+
+        What a block wanted out of turn is kept (`keep`), so that it costs nothing when its own turn comes.
+        """
+        batch, checks, verdicts = queue[0]
         part = checks[len(verdicts) : len(verdicts) + VERIFY_SLICE]
+        settled = self._settled
         by_suite: dict[int, list[int]] = {}
-        for position, check in enumerate(part):
-            by_suite.setdefault(check.suite, []).append(position)
         found = [False] * len(part)
+        for position, check in enumerate(part):
+            if not keep and settled and check in settled:
+                del settled[check]
+                found[position] = True
+            else:
+                by_suite.setdefault(check.suite, []).append(position)
         for code, positions in by_suite.items():
             results = self._parts.suites[code].accounts.verify_many([part[position].signed for position in positions])
+            self.signatures_verified += len(positions)
             for position, good in zip(positions, results, strict=True):
                 found[position] = good
+                if keep and good:
+                    settled[part[position]] = None
+        while len(settled) > SETTLED_MAX:
+            del settled[next(iter(settled))]
         verdicts += found
-        self.signatures_verified += len(part)
         if len(verdicts) == len(checks):
-            self._verify.popleft()
+            queue.popleft()
             self._events.append(Verified(batch, tuple(verdicts)))
 
     # -- disk --------------------------------------------------------------------------------------------------
@@ -231,6 +268,11 @@ class Runtime:
         except SpokeWrongly as error:
             self._parts.report("peer_fault", {"peer": peer.hex(), "rule": error.code.code, "text": str(error)})
             return
+        if isinstance(message, Gossip):
+            if self._gossip_waiting >= GOSSIP_WAITING_MAX:
+                self._parts.report("gossip_dropped", {"peer": peer.hex(), "submissions": len(message.submissions)})
+                return
+            self._gossip_waiting += 1
         self.post(Received(peer, message))
 
     def link_changed(self, peer: MemberId, *, up: bool) -> None:
@@ -241,3 +283,10 @@ class Runtime:
     def link_refused(self, peer: MemberId | None, error: ZizhuError) -> None:
         """A connection came to nothing."""
         self._parts.report("link_refused", {"peer": "" if peer is None else peer.hex(), "error": str(error)})
+
+
+def _is_bulk(event: Event) -> bool:
+    """Whether an event only brings submissions: those wait behind everything that the members agree by."""
+    if isinstance(event, Received):
+        return isinstance(event.message, Gossip)
+    return isinstance(event, Asked) and isinstance(event.request, Submit)

@@ -3,6 +3,8 @@
 Decides the bounds of an answer, and whether a certified block that a peer sent may be adopted.
 """
 
+import itertools
+
 from zizhu.chain.consensus.certificate import Electorate, verify_certificate
 from zizhu.chain.crypto.hashing import block_hash
 from zizhu.chain.ledger.archive import BlockArchive
@@ -23,8 +25,11 @@ from zizhu.chain.network.messages import (
 )
 
 
-def items_asked(ledger: Ledger, asked: FetchItems) -> Items:
-    """Items of a block that was executed here; none if it was not."""
+def items_asked(ledger: Ledger, asked: FetchItems) -> Items | None:
+    """Items of a block that was executed here; none if it was not. None if the positions do not ascend: an item
+    asked for many times would make an answer of any length from a block of bounded length."""
+    if any(earlier >= later for earlier, later in itertools.pairwise(asked.positions)):
+        return None
     executed = ledger.executed(BlockHash(asked.block))
     items = [] if executed is None else executed.block.items
     return Items(asked.block, [items[position] for position in asked.positions if position < len(items)])

@@ -75,9 +75,9 @@ REVOKED = ErrorCode(
 BAD_ACCOUNT = ErrorCode(
     "voucher.account",
     "the new holder is not an account",
-    "give the account's id, 40 hexadecimal digits; `zizhu status` shows those of the members",
+    "give the account's id, 40 hexadecimal digits, or the name of a member",
     "新持有人不是有效账户",
-    "请给出账户标识(40 位十六进制数);`zizhu status` 会显示各成员的账户",
+    "请给出账户标识(40 位十六进制数)或成员名称",
 )
 SAME_HOLDER = ErrorCode(
     "voucher.same_holder",

@@ -16,6 +16,7 @@ export function blockColumns({ brief = false } = {}) {
     },
     {
       title: t("block.hash"),
+      class: "wide",
       cell: (line) => id(line.hash, { href: `#/blocks/${line.height}`, copy: !brief }),
     },
     { title: t("transactions"), class: "number", cell: (line) => number(line.count) },

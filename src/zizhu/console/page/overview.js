@@ -4,7 +4,7 @@ import { ask, live } from "./api.js";
 import { blockColumns } from "./blocks.js";
 import { h, replace } from "./dom.js";
 import { ago, card, copyButton, head, id, loading, nodeState, number, problem, state, table } from "./parts.js";
-import { transactionColumns } from "./transactions.js";
+import { transactionColumns, transactionPage } from "./transactions.js";
 import { t } from "./words.js";
 
 const LINES = 8;
@@ -34,7 +34,7 @@ export function overview() {
         ask("/status"),
         ask("/members"),
         ask(`/blocks?limit=${LINES}`),
-        ask(`/transactions?limit=${LINES}`),
+        transactionPage(LINES, null),
       ]);
       [live.status, record] = parts;
       latest = parts[2].blocks;
@@ -143,17 +143,17 @@ function membersOf(status, record) {
     if (member.me) return [nodeState(status), status.reason && h("span", { class: "second" }, status.reason)];
     return isUp(member, status) ? state("good", t("link.up")) : state("bad", t("link.down"));
   };
-  const roleOf = (member) => [
-    member.member === status.leader && h("span", { class: "tag accent" }, t("member.leader")),
-    " ",
-    member.me && h("span", { class: "tag" }, t("member.me")),
+  const nameOf = (member) => [
+    h("strong", {}, member.name),
+    member.member === status.leader && [" ", h("span", { class: "tag accent" }, t("member.leader"))],
+    member.me && [" ", h("span", { class: "tag" }, t("member.me"))],
+    h("span", { class: "second" }, member.organisation),
   ];
   const columns = [
-    { title: t("member"), cell: (one) => [h("strong", {}, one.name), h("span", { class: "second" }, one.organisation)] },
-    { title: t("member.role"), cell: roleOf },
+    { title: t("member"), class: "name", cell: nameOf },
     { title: t("member.state"), cell: stateOf },
-    { title: t("height"), class: "number", cell: (one) => number(heightOf(one)) },
-    { title: t("member.id"), class: "wide", cell: (one) => id(one.member) },
+    { title: t("height"), class: "number", cell: (one) => (heightOf(one) ? number(heightOf(one)) : "–") },
+    { title: t("member.id"), class: "wide number", cell: (one) => id(one.member) },
   ];
   const note = t("members.note", { engine: record.engine.toUpperCase(), suite: t(`suite.${suiteName(record.suite)}`) });
   const aside = h("span", { class: "small faint" }, note);

@@ -51,6 +51,11 @@ function distance(ms) {
   return format.format(-Math.floor(seconds / step[1]), step[2]);
 }
 
+// A text in which `backticks` mark what one types.
+export function withCode(text) {
+  return text.split("`").map((part, at) => (at % 2 ? h("code", { class: "mono" }, part) : part));
+}
+
 export function copyButton(text, label) {
   const copy = async (event) => {
     event.preventDefault();
@@ -127,7 +132,7 @@ export function problem(error, retry = null) {
     "div",
     { class: "notice bad", role: "alert" },
     h("strong", {}, error.message),
-    error.fix && h("p", { class: "soft" }, error.fix),
+    error.fix && h("p", { class: "soft" }, withCode(error.fix)),
     code,
     button && h("div", {}, button),
   );

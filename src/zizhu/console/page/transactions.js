@@ -7,6 +7,7 @@ import { has, t } from "./words.js";
 
 const PAGE = 25;
 const WAIT_MS = 20000;
+const PAGES_MAX = 12;
 
 export function transactionColumns({ brief = false, inBlock = false } = {}) {
   const columns = [
@@ -15,8 +16,8 @@ export function transactionColumns({ brief = false, inBlock = false } = {}) {
     { key: "result", title: t("transaction.result"), cell: result },
     { key: "sender", title: t("transaction.sender"), class: "wide", cell: (line) => id(line.sender) },
     { key: "steps", title: t("transaction.steps"), class: "number wide", cell: (line) => number(line.steps) },
-    { key: "height", title: t("height"), class: "number", cell: (line) => h("a", { href: `#/blocks/${line.height}` }, number(line.height)) },
-    { key: "time", title: t("time"), class: "number", cell: (line) => ago(line.time_ms) },
+    { key: "height", title: t("height"), class: "number wide", cell: (line) => h("a", { href: `#/blocks/${line.height}` }, number(line.height)) },
+    { key: "time", title: t("time"), class: "number wide", cell: (line) => ago(line.time_ms) },
   ];
   const left = brief ? ["id", "call", "result", "time"] : inBlock ? ["id", "call", "result", "sender", "steps"] : null;
   return left ? columns.filter((one) => left.includes(one.key)) : columns;
@@ -28,13 +29,23 @@ function call(line) {
   return [h("span", {}, line.method), h("span", { class: "second" }, contract)];
 }
 
+// At least one line, if there is one: the member looks through some hundred blocks at a time, and many may be empty.
+export async function transactionPage(limit, before) {
+  let page = { transactions: [], next: before };
+  for (let turn = 0; turn < PAGES_MAX && !page.transactions.length; turn += 1) {
+    page = await ask(`/transactions?limit=${limit}${page.next === null ? "" : `&before=${page.next}`}`);
+    if (page.next === null) break;
+  }
+  return page;
+}
+
 export function transactions() {
   const place = h("div", {}, loading());
   const node = h("div", {}, head(t("tab.transactions"), { note: t("transactions.note") }), place);
   let lines = [];
   let next = null;
   const load = async () => {
-    const page = await ask(`/transactions?limit=${PAGE}${next === null ? "" : `&before=${next}`}`);
+    const page = await transactionPage(PAGE, next);
     lines = lines.concat(page.transactions);
     next = page.next;
   };

@@ -2,10 +2,11 @@
 
 import { API, ask, sendFile } from "./api.js";
 import { h, icon, replace } from "./dom.js";
-import { ago, bytes, card, facts, head, id, loading, number, problem, show, state, table, when } from "./parts.js";
+import { ago, bytes, card, facts, head, id, loading, number, problem, show, state, table, when, withCode } from "./parts.js";
 import { has, language, t } from "./words.js";
 
 const PAGE = 20;
+const USUAL = "document";
 
 export function vouchers() {
   const place = h("div", {}, loading());
@@ -16,9 +17,9 @@ export function vouchers() {
     return { service, issuer };
   };
   const draw = (found) => {
-    const again = () => fillList(list);
+    const again = () => fillList(list, found.service.types);
     again();
-    return h("div", { class: "columns" }, registerCard(found, again), verifyCard());
+    return h("div", { class: "columns loose" }, registerCard(found, again), verifyCard());
   };
   show(place, () => load().catch(absent), draw);
   return { node, title: t("tab.vouchers") };
@@ -35,7 +36,7 @@ function absent(error) {
 function registerCard({ service, issuer }, done) {
   const answers = h("div", { "aria-live": "polite" });
   const kinds = service.types.map((one) =>
-    h("option", { value: one.type }, `${language() === "zh" ? one.name_zh : one.name_en} · ${algorithm(one.algorithm)}`),
+    h("option", { value: one.type, selected: one.type === USUAL }, `${kindName(one.type, service.types)} · ${algorithm(one.algorithm)}`),
   );
   const choice = h("select", { id: "kind" }, kinds);
   const act = async (file) => {
@@ -70,7 +71,7 @@ function verifyCard() {
       { class: "card-body" },
       h("p", { class: "field soft" }, t("vouchers.verify.note")),
       drop("verify", "seek", answers, act),
-      h("p", { class: "below" }, t("vouchers.verify.below")),
+      h("p", { class: "below" }, withCode(t("vouchers.verify.below"))),
       answers,
     ),
   );
@@ -146,10 +147,9 @@ function verified(file, found) {
   return h(
     "div",
     { class: `answer ${yes ? "yes" : "no"}`, role: "status" },
-    answerHead(yes ? "yes" : "no", found.text, file),
+    answerHead(yes ? "yes" : "no", found.text.charAt(0).toUpperCase() + found.text.slice(1), file),
     found.lines.length ? h("ul", {}, found.lines.map((line) => h("li", {}, line))) : null,
     found.voucher && about(found.voucher),
-    asOf(found),
   );
 }
 
@@ -169,11 +169,17 @@ function about(one) {
   ]);
 }
 
+function kindName(type, types) {
+  const found = types.find((one) => one.type === type);
+  const name = !found ? type : language() === "zh" ? found.name_zh : found.name_en;
+  return name.charAt(0).toUpperCase() + name.slice(1);
+}
+
 function algorithm(name) {
   return { sm3: "SM3", sha256: "SHA-256" }[name] ?? name;
 }
 
-async function fillList(place) {
+async function fillList(place, types) {
   let lines = [];
   let next = 0;
   const load = async () => {
@@ -184,11 +190,11 @@ async function fillList(place) {
   const columns = [
     { title: t("voucher.index"), cell: (one) => h("a", { href: `#/vouchers/${one.index}` }, number(one.index)) },
     { title: t("voucher.digest"), cell: (one) => [id(one.digest), h("span", { class: "second" }, algorithm(one.algorithm))] },
-    { title: t("voucher.type"), cell: (one) => h("span", { class: "tag" }, one.type) },
+    { title: t("voucher.type"), class: "wide", cell: (one) => h("span", { class: "tag" }, kindName(one.type, types)) },
     { title: t("voucher.state"), cell: voucherState },
     { title: t("voucher.holder"), class: "wide", cell: (one) => id(one.holder) },
-    { title: t("height"), class: "number", cell: (one) => h("a", { href: `#/blocks/${one.height}` }, number(one.height)) },
-    { title: t("time"), class: "number", cell: (one) => ago(one.time_ms) },
+    { title: t("height"), class: "number wide", cell: (one) => h("a", { href: `#/blocks/${one.height}` }, number(one.height)) },
+    { title: t("time"), class: "number wide", cell: (one) => ago(one.time_ms) },
   ];
   const draw = () => {
     const shown = table(columns, lines, { empty: t("vouchers.none"), caption: t("vouchers.list") });
@@ -207,14 +213,15 @@ function voucherState(one) {
 export function voucher(index) {
   const place = h("div", {});
   const load = async () => {
-    const [found, history] = await Promise.all([ask(`/vouchers/${index}`), ask(`/vouchers/${index}/history`)]);
-    return { found, history };
+    const paths = [`/vouchers/${index}`, `/vouchers/${index}/history`, "/vouchers/service"];
+    const [found, history, service] = await Promise.all(paths.map((path) => ask(path)));
+    return { found, history, types: service.types };
   };
   show(place, load, drawVoucher);
   return { node: place, title: t("voucher.title", { index }) };
 }
 
-function drawVoucher({ found, history }) {
+function drawVoucher({ found, history, types }) {
   const one = found.voucher;
   const trail = h("a", { href: "#/vouchers" }, t("tab.vouchers"));
   const proof = h("a", { class: "button", href: `${API}/vouchers/${one.index}/proof`, download: `voucher-${one.index}.zproof` }, t("voucher.proof"));
@@ -222,7 +229,7 @@ function drawVoucher({ found, history }) {
   const details = facts([
     [t("voucher.state"), voucherState(one)],
     [t("voucher.revoked"), one.revoked && `${one.revoked.reason} · ${when(one.revoked.time_ms)}`],
-    [t("voucher.type"), h("span", { class: "tag" }, one.type)],
+    [t("voucher.type"), h("span", { class: "tag" }, kindName(one.type, types))],
     [algorithm(one.algorithm), id(one.digest, { whole: true })],
     [t("voucher.issuer"), id(one.issuer, { whole: true })],
     [t("voucher.holder"), id(one.holder, { whole: true })],

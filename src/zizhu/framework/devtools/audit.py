@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zizhu.chain.crypto.port import Suite
 from zizhu.chain.crypto.hashing import block_hash
+from zizhu.chain.crypto.port import Suite
 from zizhu.chain.ledger.records import BlockRecord, CommitRecord, decode_record
 from zizhu.chain.model.block import Block, block_codec
 from zizhu.chain.model.receipt import SUCCEEDED

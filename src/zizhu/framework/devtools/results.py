@@ -16,27 +16,32 @@ class Span(msgspec.Struct, frozen=True):
 
     seconds: float
     transactions: int
+    blocks: int
     tps: float
     members_us: float
     clients_us: float
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Milliseconds from when a submission was due to its acknowledged finality; 0 when nothing was measured."""
+    """Milliseconds from when a submission was due to its acknowledged finality; 0 when nothing was measured.
+
+    `members_us`: processor microseconds of all members a transaction, in this phase."""
 
     samples: int = 0
     p50_ms: float = 0.0
     p95_ms: float = 0.0
     p99_ms: float = 0.0
     rate: float = 0.0
+    members_us: float = 0.0
     accepted: int = 0
     busy: int = 0
     faults: list[str] = []
 
     @classmethod
-    def of(cls, reports: Sequence[dict[str, object]], *, rate: float = 0.0) -> "Latency":
+    def of(cls, reports: Sequence[dict[str, object]], *, rate: float = 0.0, members_s: float = 0.0) -> "Latency":
         """Percentiles over the reports of all clients."""
         found = sorted(each for report in reports for each in cast(list[float], report["latencies_ms"]))
+        accepted = sum(cast(int, report["accepted"]) for report in reports)
         lost = [f"a client lost: {each}" for report in reports for each in cast(list[str], report["lost"])]
         return cls(
             samples=len(found),
@@ -44,7 +49,8 @@ class Latency(msgspec.Struct, frozen=True):
             p95_ms=percentile(found, 95),
             p99_ms=percentile(found, 99),
             rate=round(rate, 1),
-            accepted=sum(cast(int, report["accepted"]) for report in reports),
+            members_us=round(members_s * 1e6 / max(1, accepted), 1),
+            accepted=accepted,
             busy=sum(cast(int, report["busy"]) for report in reports),
             faults=lost[:10],
         )
@@ -89,6 +95,11 @@ class Row(msgspec.Struct, frozen=True):
     def clients_us(self) -> float:
         """The same of the clients."""
         return statistics.median(span.clients_us for span in self.spans)
+
+    @property
+    def block_size(self) -> float:
+        """Transactions a block at saturation."""
+        return sum(span.transactions for span in self.spans) / max(1, sum(span.blocks for span in self.spans))
 
     @property
     def ratio(self) -> float:

@@ -6,9 +6,7 @@ read off the members' block logs after the end; processor time comes from the op
 
 import asyncio
 import json
-import os
 import shutil
-import statistics
 import sys
 import tempfile
 import time
@@ -24,7 +22,7 @@ from zizhu.chain.model.epoch import Parameters
 from zizhu.chain.model.errors import ErrorCode, OperatingFault
 from zizhu.chain.model.ids import LedgerId
 from zizhu.cloud.nodes.founding import Plan, found
-from zizhu.cloud.nodes.network import MemberPlace, Network, node_folder, read_passphrase_file
+from zizhu.cloud.nodes.network import Network, node_folder, read_passphrase_file
 from zizhu.cloud.nodes.supervisor import Supervisor
 from zizhu.framework.devtools import audit, processes
 from zizhu.framework.devtools.calibrate import rung_of, verification_us
@@ -375,9 +373,10 @@ async def _half(session: Session, saturated: Saturated) -> Latency:
     session.say(f"half load: {rate:.0f} TPS for {order.half_s:.0f} s")
     await session.sign(int(rate * order.half_s) + 1_000)
     batch = max(order.open_batch, order.bundle)
+    before = session.mark()
     reports = await session.all_clients(do="open", rate=rate / CLIENTS, batch=batch, seconds=order.half_s)
     await session.drained()
-    return Latency.of(reports, rate=rate)
+    return Latency.of(reports, rate=rate, members_s=session.mark().members_s - before.members_s)
 
 
 async def _idle(session: Session) -> Latency:
@@ -387,21 +386,24 @@ async def _idle(session: Session) -> Latency:
         return Latency()
     session.say("idle: one at a time")
     await session.sign(CLIENTS * order.idle_count * order.bundle)
+    before = session.mark()
     report = await session.first_client(do="single", count=order.idle_count, pause_ms=30)
     await session.drained()
-    return Latency.of([report])
+    return Latency.of([report], members_s=session.mark().members_s - before.members_s)
 
 
 def _spans(marks: list[Mark], chain: audit.Chain) -> list[Span]:
     """TPS and processor time of each span, counted on block times."""
     found = []
     for start, end in zip(marks, marks[1:], strict=False):
-        count = sum(each.count for each in chain.heights if start.wall_ms <= each.time_ms < end.wall_ms)
+        blocks = [each.count for each in chain.heights if start.wall_ms <= each.time_ms < end.wall_ms]
+        count = sum(blocks)
         seconds = (end.wall_ms - start.wall_ms) / 1000
         found.append(
             Span(
                 seconds=round(seconds, 3),
                 transactions=count,
+                blocks=len(blocks),
                 tps=round(count / seconds, 1),
                 members_us=round((end.members_s - start.members_s) * 1e6 / max(1, count), 1),
                 clients_us=round((end.clients_s - start.clients_s) * 1e6 / max(1, count), 1),

@@ -4,6 +4,7 @@ Decides time-outs, what is kept open and how a member's error becomes ours again
 member has, and other members. Everything waits at most as long as its time-out; a reply has a limit in bytes.
 """
 
+import dataclasses
 import http.client
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,14 @@ BAD_REPLY = ErrorCode(
     "成员 {url} 的应答不符合其 API:{reason}",
     "请确认该地址是 zizhu 节点,且双方版本一致",
 )
+TOLD = ErrorCode(
+    "sdk.told",
+    "{said_cause}",
+    "{said_fix}",
+    "成员答复:{said_cause}",
+    "建议:{said_fix}",
+)
+"""The shape of an error that a member told, which keeps the code and the words that the member gave it."""
 BAD_URL = ErrorCode(
     "sdk.url",
     "{url!r} is not the address of a member",
@@ -179,6 +188,9 @@ class HttpMember:
         if len(body) > REPLY_BYTES_MAX:
             self.close()
             raise OperatingFault(BAD_REPLY, url=self.url, reason=f"more than {REPLY_BYTES_MAX} bytes")
+        if response.length:
+            # http.client answers a read of so many bytes with fewer when the connection ends early.
+            raise http.client.IncompleteRead(body, response.length)
         if response.status >= 400:
             raise self._refusal(response.status, body)
         return Reply(response.status, headers, body)
@@ -196,7 +208,7 @@ class HttpMember:
 
 def told_error(code: str, cause: str, fix: str, *, retry_after_ms: int | None = None) -> AskedWrongly:
     """An error as a member told it, in the language it was asked in."""
-    told = ErrorCode(code, "{said_cause}", "{said_fix}", "{said_cause}", "{said_fix}")
+    told = dataclasses.replace(TOLD, code=code)
     if retry_after_ms is not None:
         return Busy(told, retry_after_ms=retry_after_ms, said_cause=cause, said_fix=fix)
     return AskedWrongly(told, said_cause=cause, said_fix=fix)

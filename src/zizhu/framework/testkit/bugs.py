@@ -24,13 +24,15 @@ class Patch:
 
 @dataclass(frozen=True)
 class Bug:
-    """A patch set, the row it belongs to ("" if none), and the seed that catches it: kind, seed, check."""
+    """A patch set, the row it belongs to ("" if none), and what catches it: a schedule, or a seed of a kind of
+    node; `check` is the promise that is broken then."""
 
     name: str
     row: str
     patches: tuple[Patch, ...]
     kind: str = "small"
     seed: int | None = None
+    schedule: str = ""
     check: str = ""
 
 
@@ -122,7 +124,7 @@ VIEWLESS = (
 )
 
 BUGS: tuple[Bug, ...] = (
-    Bug("commits without the view", "P-1", VIEWLESS),
+    Bug("commits without the view", "P-1", VIEWLESS, schedule="P-1", check="agreement"),
     Bug(
         "quorum of 2f+1 at n = 5 and 6",
         "P-11",
@@ -134,6 +136,8 @@ BUGS: tuple[Bug, ...] = (
                 "2 * faults_tolerated(n) + 1",
             ),
         ),
+        seed=0,
+        check="every certificate is valid",
     ),  # fmt: skip
     Bug(
         "a vote before the block is held and executed",
@@ -157,6 +161,8 @@ BUGS: tuple[Bug, ...] = (
                 "        return\n",
             ),
         ),
+        schedule="P-2",
+        check="nothing undurable leaves",
     ),
     Bug(
         "ancestors of the tip prepared again one by one",
@@ -176,11 +182,15 @@ BUGS: tuple[Bug, ...] = (
                 "        s.tip = tip\n",
             ),
         ),
+        schedule="P-3",
+        check="later prepared certificates descend from what is committed",
     ),
     Bug(
         "a vote leaves before it is durable",
         "P-7",
         (Patch(PBFT + "votes", "cast", "s.persist(*((before, record) if before is not None else (record,)))", "pass"),),
+        schedule="P-7",
+        check="nothing undurable leaves",
     ),
     Bug(
         "a certificate may name a signer twice",
@@ -193,6 +203,8 @@ BUGS: tuple[Bug, ...] = (
                 "if False:",
             ),
         ),
+        seed=48,
+        check="every certificate is valid",
     ),  # fmt: skip
     Bug(
         "the tip is the highest certificate, whatever its view",
@@ -205,6 +217,8 @@ BUGS: tuple[Bug, ...] = (
                 "key=lambda c: (-1, -1, -1) if c is None else (c.height, c.view, c.phase)",
             ),
         ),
+        schedule="tip",
+        check="later prepared certificates descend from what is committed",
     ),
     Bug(
         "a view starts without its tip",
@@ -218,6 +232,8 @@ BUGS: tuple[Bug, ...] = (
                 "        s.start, s.start_height = s.head.block, s.head.height\n        s.drop_all_but(None)",
             ),
         ),
+        seed=9,
+        check="later prepared certificates descend from what is committed",
     ),
     Bug(
         "a view change forgets what was prepared",
@@ -227,28 +243,22 @@ BUGS: tuple[Bug, ...] = (
                 PBFT + "view_change", "own_greatest", "return max(s.best, head, key=certificate_order)", "return head"
             ),
         ),
+        seed=9,
+        check="later prepared certificates descend from what is committed",
     ),  # fmt: skip
     Bug(
         "a restart forgets the votes cast",
         "A-15",
         (Patch(PBFT + "memory", "restore", "for data in s.setting.votes:", "for data in s.setting.votes[:1]:"),),
-    ),
-    Bug(
-        "a commit vote does not wait for the ones below it",
-        "",
-        (
-            Patch(
-                PBFT + "votes",
-                "_prepared",
-                "if not (is_tip or height <= s.head.height + 1 or (below is not None and below.commit_cast)):",
-                "if False:",
-            ),
-        ),
+        schedule="A-15",
+        check="no double vote",
     ),
     Bug(
         "a commit vote without its prepared certificate on disk",
         "P-7",
         (Patch(PBFT + "votes", "_commit_vote", "before: Prepared | None = Prepared(certificate)", "before = None"),),
+        seed=0,
+        check="nothing undurable leaves",
     ),
     Bug(
         "the witness that failed is remembered under the transaction's id",
@@ -269,32 +279,38 @@ BUGS: tuple[Bug, ...] = (
             ),
         ),
         kind="whole",
+        seed=185,
+        check="liveness",
     ),
     Bug(
         "a block is applied twice",
         "A-7",
         (
             Patch(
-                "zizhu.chain.node.machine",
-                "NodeMachine._commit",
-                'self._out.append(Persist((Record("blocks", record),)))',
-                'self._out.append(Persist((Record("blocks", record), Record("blocks", record))))',
+                "zizhu.chain.node.blocks",
+                "Blocks.commit",
+                'self.put(Persist((Record("blocks", record),)))',
+                'self.put(Persist((Record("blocks", record), Record("blocks", record))))',
             ),
         ),
         kind="whole",
+        seed=0,
+        check="each height applied once, in order",
     ),
     Bug(
         "readers see a block before its certificate is durable",
         "",
         (
             Patch(
-                "zizhu.chain.node.machine",
-                "NodeMachine._commit",
-                'self._out.append(Persist((Record("blocks", record),)))',
-                'self._out.append(Published(executed.height)); self._out.append(Persist((Record("blocks", record),)))',
+                "zizhu.chain.node.blocks",
+                "Blocks.commit",
+                'self.put(Persist((Record("blocks", record),)))',
+                'self.put(Published(executed.height)); self.put(Persist((Record("blocks", record),)))',
             ),
         ),
         kind="whole",
+        seed=0,
+        check="an answer is durable",
     ),
     Bug(
         "the map of used nonces is off by one",
@@ -311,5 +327,7 @@ BUGS: tuple[Bug, ...] = (
             ),
         ),
         kind="whole",
+        seed=3,
+        check="exactly once",
     ),
 )

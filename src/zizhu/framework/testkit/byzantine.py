@@ -14,6 +14,7 @@ from zizhu.chain.crypto.hashing import block_hash, vote_message
 from zizhu.chain.model.certificate import COMMIT, PREPARE, Certificate, VoteStatement
 from zizhu.chain.model.effects import Send
 from zizhu.chain.model.ids import MemberId
+from zizhu.chain.model.transaction import Single, Submission
 from zizhu.chain.network.messages import (
     Certified,
     CertifiedBlocks,
@@ -386,6 +387,26 @@ class Censor(Actor):
         super().incoming(source, event)
 
 
+class Spoiler(Actor):
+    """Passes its clients' submissions on with a broken signature, so that the id may be held against them (P-8)."""
+
+    name = "spoiler"
+
+    def out(self, body: "SimulatedMember", target: int, message: msgspec.Struct) -> None:
+        if isinstance(message, Gossip):
+            self.act()
+            message = Gossip([_spoilt(each) for each in message.submissions])
+        self.pass_on(target, message)
+
+
+def _spoilt(item: Submission) -> Submission:
+    """The same bodies under a signature that is wrong."""
+    if isinstance(item, Single):
+        return msgspec.structs.replace(item, signature=bytes(64))
+    header = msgspec.structs.replace(item.header, signature=bytes(64))
+    return msgspec.structs.replace(item, header=header)
+
+
 class Delayer(Actor):
     """Everything it says comes just under the first time-out."""
 
@@ -411,7 +432,7 @@ class TwoFaced(Actor):
 
 _ALL: tuple[type[Actor], ...] = (
     Silent, Equivocator, Accomplice, LyingChanger, Twin, Forger, Replayer, Withholder, SyncLiar, HugeViews, Censor,
-    Delayer, TwoFaced,
+    Spoiler, Delayer, TwoFaced,
 )  # fmt: skip
 _BY_NAME = {each.name: each for each in _ALL}
 ACTORS = tuple(_BY_NAME)

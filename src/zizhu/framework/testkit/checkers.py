@@ -360,7 +360,7 @@ class Checkers:
 
     # -- reporting ---------------------------------------------------------------------------------------------
 
-    def _demand(self, holds: bool, check: str, member: "SimulatedMember | None", text: str) -> None:  # noqa: FBT001
+    def _demand(self, holds: bool, check: str, member: "SimulatedMember | None", text: str) -> None:
         if not holds:
             who = "" if member is None else f"{member.name} "
             raise Violation(check, f"at {self.world.heap.now_us / 1000:.3f} ms: {who}{text}")

@@ -93,7 +93,7 @@ class Faults:
         self.over = False
         self.counts: dict[tuple[str, str], int] = {}
         self._submitted = 0
-        self._left = {position: True for position in plan.spoilt}
+        self._left = dict.fromkeys(plan.spoilt, True)
 
     # -- the course of a run -----------------------------------------------------------------------------------
 

@@ -27,11 +27,11 @@ from zizhu.chain.node.machine import NodeMachine
 from zizhu.chain.storage.port import Change
 from zizhu.framework.testkit.checkers import BlockSeen, CommitSeen
 from zizhu.framework.testkit.consortium import Consortium, found
+from zizhu.framework.testkit.fakes import engine as native
+from zizhu.framework.testkit.fakes.accounts import Asking, TestAccount, invoking
 from zizhu.framework.testkit.fakes.suite import suite as counterfeit
 from zizhu.framework.testkit.faults import Plan
 from zizhu.framework.testkit.member import Machine, SimulatedMember
-from zizhu.framework.testkit.fakes import engine as native
-from zizhu.framework.testkit.fakes.accounts import Asking, TestAccount, invoking
 from zizhu.framework.testkit.small_node import Held, SmallNode, block_record_decoder
 from zizhu.framework.testkit.workload import Make
 
@@ -78,6 +78,12 @@ class SmallKind:
         assert isinstance(machine, SmallNode)
         assert isinstance(machine.engine, Pbft)
         return engine_state(machine.engine.status())
+
+    def view(self, machine: Machine | None) -> int:
+        """The view an engine is in or asks for."""
+        assert isinstance(machine, SmallNode)
+        assert isinstance(machine.engine, Pbft)
+        return machine.engine.status().view
 
     def maker(self, consortium: Consortium) -> Make:
         return self._make
@@ -177,6 +183,11 @@ class WholeKind:
     def state_of(self, machine: Machine) -> str:
         assert isinstance(machine, NodeMachine)
         return engine_state(machine.status())
+
+    def view(self, machine: Machine | None) -> int:
+        """The view an engine is in or asks for."""
+        assert isinstance(machine, NodeMachine)
+        return machine.status().view
 
     def maker(self, consortium: Consortium) -> Make:
         """Transfers, counters and refusals by six accounts, each with nonces of its own; bundles now and then."""

@@ -28,10 +28,11 @@ TRACE_SHOWN = 30
 
 @dataclass(frozen=True)
 class Played:
-    """One seed and what came of it; `failure` is "" for a good run."""
+    """One seed and what came of it; `failure` is "" for a good run, otherwise `check` is the broken promise."""
 
     plan: Plan
     failure: str
+    check: str
     digest: str
     events: int
     counts: bool
@@ -89,15 +90,16 @@ def play(seed: int, *, kind: str = "whole", keep_trace: bool = False) -> Played:
     """One seed, played to its end or to the first broken promise."""
     plan = draw_plan(seed)
     simulation = Simulation(kind_named(kind), plan, keep_trace=keep_trace)
-    failure = ""
+    failure, check = "", ""
     try:
         simulation.run()
     except Violation as violation:
-        failure = str(violation)
+        failure, check = str(violation), violation.check
     except AssertionError as error:
+        check = "no assertion fails"
         failure = f"an assertion of the product: {error or 'without words'} ({_where(error)})"
     return Played(
-        plan, failure, simulation.trace.digest, simulation.events, _counts(simulation),
+        plan, failure, check, simulation.trace.digest, simulation.events, _counts(simulation),
         simulation.faults.total(), simulation.trace.lines,
     )  # fmt: skip
 
@@ -106,7 +108,7 @@ def _where(error: BaseException) -> str:
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
-    return "" if frame is None else f"{frame.tb_frame.f_code.co_qualname if sys.version_info >= (3, 11) else ''}"
+    return "" if frame is None else frame.tb_frame.f_code.co_qualname
 
 
 def _counts(simulation: Simulation) -> bool:

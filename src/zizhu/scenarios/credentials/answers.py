@@ -85,6 +85,11 @@ def moment(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def iso_moment(time_ms: int) -> str:
+    """A block time as programs read it: ISO 8601, UTC, to the millisecond."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{time_ms % 1000:03d}Z"
+
+
 def headline(answer: Answer, language: str) -> str:
     """The verdict in one line."""
     words = _WORDS[answer.verdict][language == "zh"]

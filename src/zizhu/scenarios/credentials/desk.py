@@ -12,30 +12,46 @@ from urllib.parse import quote
 
 import msgspec
 
-from zizhu.chain.model.errors import AskedWrongly, ErrorCode, OperatingFault
+from zizhu.chain.model.errors import AskedWrongly, Busy, ErrorCode, OperatingFault
 from zizhu.chain.model.value import Value
 from zizhu.components.evidence.digests import Digester, digest_stream
 from zizhu.components.evidence.package import UNKNOWN_TYPE
 from zizhu.components.evidence.reading import AsOf, EvidenceReader
 from zizhu.components.evidence.record import Record, record_key
-from zizhu.framework.sdk.client import API, PAUSE_MS, Clock, LedgerClient, MemberClient, QueryAnswer
+from zizhu.framework.sdk.client import API, Clock, LedgerClient, MemberClient, QueryAnswer
 from zizhu.framework.sdk.http import UNREACHABLE, Member, Request, Upload
 from zizhu.scenarios.credentials.answers import Answer
 from zizhu.scenarios.credentials.contract import CONTRACT_NAME
-from zizhu.scenarios.credentials.replies import HistoryReply, RevokeRequest, ServiceReply, TransferRequest, VoucherAsOf
+from zizhu.scenarios.credentials.replies import (
+    RevokeRequest,
+    ServiceReply,
+    TransferRequest,
+    VoucherAsOf,
+    voucher_reply,
+)
 from zizhu.scenarios.credentials.verification import Source, judge_file, needed_of, verify_digests, verify_hosted
 
 FILE_TIMEOUT_MS = 120_000
+SERVICE_TIMEOUT_MS = 3_000
+"""How long a member may take to say whether it has a voucher service."""
 PROOF_WAIT_MS = 5_000
 PROOF_ROUNDS = 12
-UPLOAD_ROUNDS = 3
+UPLOAD_ROUNDS = 5
+UPLOAD_PAUSE_MS = 300
 
 NO_SIGNER = ErrorCode(
     "voucher.no_signer",
-    "no member that answers signs as account {account}, which alone may do this",
-    "start that member with `zizhu node start NAME`; `zizhu voucher show` names issuer and holder",
-    "没有正在运行的成员以账户 {account} 签名,而只有该账户可以办理",
-    "请用 `zizhu node start NAME` 启动该成员;`zizhu voucher show` 会显示签发人与持有人",
+    "no member of this network signs as account {account}, which alone may do this",
+    "whoever has the key of that account does it; `zizhu voucher show` names issuer and holder",
+    "本网络没有成员以账户 {account} 签名,而只有该账户可以办理",
+    "请由持有该账户密钥的一方办理;`zizhu voucher show` 会显示签发人与持有人",
+)
+SIGNER_DOWN = ErrorCode(
+    "voucher.signer_down",
+    "no member that answers signs as account {account}, which alone can do this, and some do not answer",
+    "start the members that are down: `zizhu status` shows them, `zizhu node start NAME` starts one",
+    "没有应答的成员以账户 {account} 签名,而只有该账户可以办理;另有成员未应答",
+    "请启动未运行的成员:`zizhu status` 可查看,`zizhu node start NAME` 可启动",
 )
 NO_SUCH_MEMBER = ErrorCode(
     "voucher.no_such_member",
@@ -105,7 +121,7 @@ class Desk:
     def _ask_services(self) -> Iterator[Serving]:
         for place in self.places:
             try:
-                yield Serving(place, place.client.get("/vouchers/service", ServiceReply))
+                yield Serving(place, place.client.get("/vouchers/service", ServiceReply, timeout_ms=SERVICE_TIMEOUT_MS))
             except (OperatingFault, AskedWrongly):
                 continue
 
@@ -120,10 +136,16 @@ class Desk:
         raise AskedWrongly(NO_SUCH_MEMBER, name=name, names=", ".join(place.name for place in self.places))
 
     def signing_as(self, account: str) -> Serving:
-        """The service that signs as `account` (hex). Raises AskedWrongly (`voucher.no_signer`)."""
+        """The service that signs as `account` (hex).
+
+        Raises OperatingFault (`voucher.signer_down`) when it may be a member that does not answer, AskedWrongly
+        (`voucher.no_signer`) when all answer and none does.
+        """
         for one in self.serving():
             if one.service.account == account:
                 return one
+        if len(self.serving()) < len(self.places):
+            raise OperatingFault(SIGNER_DOWN, account=account)
         raise AskedWrongly(NO_SIGNER, account=account)
 
     def name_of(self, account: str) -> str:
@@ -136,15 +158,36 @@ class Desk:
         self, at: Serving, path: Path, type_: str, *, progress: Callable[[int], None] = lambda _: None
     ) -> VoucherAsOf:
         """Registers a file at a member; `progress` is told bytes, twice those of the file. Raises AskedWrongly."""
-        digest = self._digest(path, at.algorithm(type_), progress)
+        digest = _digest(path, at.algorithm(type_), progress)
         headers = {"x-zizhu-type": quote(type_), "x-zizhu-digest": digest.hex()}
         return self._upload(at.place, "/vouchers", path, headers, progress)
+
+    def register_somewhere(
+        self, path: Path, type_: str, *, progress: Callable[[int], None] = lambda _: None
+    ) -> tuple[Serving, VoucherAsOf]:
+        """Registers a file at the first member that answers, and at the next when that one dies on the way.
+
+        What the dead one has still registered is found on the ledger, and not registered again.
+        """
+        while True:
+            at = self.at(None)
+            try:
+                return at, self.register(at, path, type_, progress=progress)
+            except OperatingFault:
+                self._serving = [one for one in self.serving() if one is not at]
+                if not self._serving:
+                    raise
+            digest = _digest(path, at.algorithm(type_), lambda _: None)
+            for record in (found := self.reader.find(digest)).value:
+                if record.issuer.hex() == at.service.account:
+                    voucher = voucher_reply(record, bytes.fromhex(at.service.contract))
+                    return at, VoucherAsOf(voucher, found.height, found.time_ms, hosted_here=False, created=True)
 
     def replace(self, index: int, path: Path, *, progress: Callable[[int], None] = lambda _: None) -> VoucherAsOf:
         """Puts a file in the place of the present one of a voucher."""
         record = self.reader.show(index).value
         at = self.signing_as(record.issuer.hex())
-        digest = self._digest(path, record.algorithm, progress)
+        digest = _digest(path, record.algorithm, progress)
         return self._upload(at.place, f"/vouchers/{index}/replace", path, {"x-zizhu-digest": digest.hex()}, progress)
 
     def transfer(self, index: int, to: str) -> VoucherAsOf:
@@ -164,10 +207,6 @@ class Desk:
             f"/vouchers/{index}/revoke", msgspec.json.encode(RevokeRequest(reason)), VoucherAsOf
         )
 
-    def _digest(self, path: Path, algorithm: str, progress: Callable[[int], None]) -> bytes:
-        with opened(path) as stream:
-            return digest_stream(stream, (algorithm,), progress=progress)[algorithm]
-
     def _upload(
         self, place: Place, address: str, path: Path, headers: dict[str, str], progress: Callable[[int], None]
     ) -> VoucherAsOf:
@@ -179,10 +218,10 @@ class Desk:
                     upload = Upload(stream, path.stat().st_size, progress)
                     request = Request("POST", API + address, upload, headers, FILE_TIMEOUT_MS)
                     return place.client.read(place.client.member.exchange(request), VoucherAsOf)
-            except OperatingFault:
+            except (OperatingFault, Busy) as error:
                 if not left:
                     raise
-                self._clock.pause(PAUSE_MS)
+                self._clock.pause(error.retry_after_ms if isinstance(error, Busy) else UPLOAD_PAUSE_MS)
         raise AssertionError("the last round returns or raises")
 
     # Reading
@@ -201,11 +240,6 @@ class Desk:
         if best is None:
             raise AskedWrongly(UNREGISTERED, path=path)
         return AsOf(best, height, time_ms)
-
-    def history(self, index: int, *, after: int) -> HistoryReply:
-        """A page of a voucher's history, from the first member that answers."""
-        path = f"/vouchers/{index}/history?after={after}"
-        return self._ledger.ask(lambda member: member.get(path, HistoryReply))
 
     def proof(self, index: int, contract: bytes, *, height: int) -> bytes:
         """The proof of a voucher, as of a height of at least `height`; unverified. Waits for the next state root."""
@@ -267,6 +301,11 @@ def opened(path: Path) -> BinaryIO:
         return path.open("rb")
     except OSError as error:
         raise AskedWrongly(UNREADABLE, path=path, reason=error.strerror) from None
+
+
+def _digest(path: Path, algorithm: str, progress: Callable[[int], None]) -> bytes:
+    with opened(path) as stream:
+        return digest_stream(stream, (algorithm,), progress=progress)[algorithm]
 
 
 def _query_of(client: MemberClient) -> Callable[..., QueryAnswer]:

@@ -34,6 +34,9 @@ from zizhu.scenarios.credentials.vault import Draft, Vault
 
 FILE_BYTES_MAX = 256 * 1024 * 1024
 """Longest file that a custodian takes."""
+UPLOADS_MAX = 32
+"""Files that may be on their way in at once."""
+RETRY_MS = 500
 FINAL_MS = 20_000
 """How long a caller waits for finality."""
 SALT_BYTES = 32
@@ -51,6 +54,13 @@ TOO_LONG = ErrorCode(
     "split the document, or register an archive of it elsewhere",
     "文件超过托管上限 {bytes_max} 字节",
     "请拆分文件后再登记",
+)
+CROWDED = ErrorCode(
+    "voucher.crowded",
+    "this custodian takes {uploads_max} files at once and has no room for another",
+    "upload again after {retry_after_ms} ms, or at another member",
+    "该托管方同时最多接收 {uploads_max} 个文件,目前已满",
+    "请在 {retry_after_ms} 毫秒后重新上传,或改向其他成员登记",
 )
 NOT_HOSTED = ErrorCode(
     "voucher.not_hosted",
@@ -72,9 +82,13 @@ class Registration:
 class Custodian:
     """One member's voucher service. For the event loop of its node."""
 
-    def __init__(self, backend: Backend, account: Account, *, folder: Path) -> None:
-        """Keeps files and nonces in `folder`, which is its own."""
+    def __init__(
+        self, backend: Backend, account: Account, *, folder: Path, file_bytes_max: int = FILE_BYTES_MAX
+    ) -> None:
+        """Keeps files and nonces in `folder`, which is its own; a file has at most `file_bytes_max` bytes."""
         self._backend = backend
+        self._file_bytes_max = file_bytes_max
+        self._uploads = 0
         self._account = account
         self.account_id: AccountId = account.id
         self._target = Target(backend.ledger_id, backend.suite)
@@ -91,7 +105,8 @@ class Custodian:
     ) -> Registration:
         """Takes a file, keeps it, and registers its digest; returns once that is final.
 
-        Raises AskedWrongly (`voucher.type`, `voucher.digest_differs`, `voucher.too_long`, `sdk.expired`), Busy,
+        Raises AskedWrongly (`voucher.type`, `voucher.digest_differs`, `voucher.too_long`, `sdk.expired`), Busy
+        (`voucher.crowded`, and what the pool says),
         OperatingFault (`voucher.storage`, `sdk.not_final`).
         """
         algorithm = self.reader.types().get(type_)
@@ -128,14 +143,18 @@ class Custodian:
         return self._vault.find(record.algorithm, record.digest) is not None
 
     async def _take(self, algorithm: str, pieces: AsyncIterator[bytes], named_digest: bytes | None) -> bytes:
+        if self._uploads >= UPLOADS_MAX:
+            raise Busy(CROWDED, retry_after_ms=RETRY_MS, uploads_max=UPLOADS_MAX)
         draft = self._vault.draft(algorithm)
+        self._uploads += 1
         try:
             async for piece in pieces:
-                if draft.length + len(piece) > FILE_BYTES_MAX:
-                    raise AskedWrongly(TOO_LONG, bytes_max=FILE_BYTES_MAX)
+                if draft.length + len(piece) > self._file_bytes_max:
+                    raise AskedWrongly(TOO_LONG, bytes_max=self._file_bytes_max)
                 draft.write(piece)
             return await self._kept(draft, algorithm, named_digest)
         finally:
+            self._uploads -= 1
             draft.drop()
 
     async def _kept(self, draft: Draft, algorithm: str, named_digest: bytes | None) -> bytes:
@@ -164,8 +183,8 @@ class Custodian:
         height = self._backend.visible_height
         last = height + LIFETIME_BLOCKS
         used = ledger.nonce_state(self.account_id).highest
-        self._nonces.expire(height)
-        nonce = (await asyncio.to_thread(self._take_nonce, last, used))[0]
+        # The allocator syncs its file: that must not hold up the node's votes.
+        nonce = await asyncio.to_thread(self._take_nonce, height, used)
         call = Call(self._contract, method, arguments)
         steps = ledger.record.parameters.transaction_steps_max
         numbers = Numbers(nonce=nonce, valid_until_height=last, steps_max=steps)
@@ -174,9 +193,9 @@ class Custodian:
             receipt = await self._final(signed.raw, signed.ids[0])
         except AskedWrongly:
             # Refused or expired: it will never stand in a block, and nobody else has it.
-            self._nonces.settle(signed.nonces)
+            await asyncio.to_thread(self._nonces.settle, signed.nonces)
             raise
-        self._nonces.settle(signed.nonces)
+        await asyncio.to_thread(self._nonces.settle, signed.nonces)
         if receipt.code != "":
             raise failure(receipt.code, method=method)
         return decode_value(receipt.result)
@@ -186,8 +205,9 @@ class Custodian:
         state = self._backend.ledger.nonce_state(self.account_id)
         self._nonces.settle([one for one in self._nonces.open_nonces() if state.use_of(one) is not NonceUse.FREE])
 
-    def _take_nonce(self, last: int, used: int) -> list[int]:
-        return self._nonces.take(valid_until_height=last, highest_used=used)
+    def _take_nonce(self, height: int, used: int) -> int:
+        self._nonces.expire(height)
+        return self._nonces.take(valid_until_height=height + LIFETIME_BLOCKS, highest_used=used)[0]
 
     async def _final(self, raw: bytes, id_: TransactionId) -> Receipt:
         """The receipt; the same bytes are handed in again while the pool is busy."""

@@ -16,13 +16,11 @@ from zizhu.chain.consensus.pbft.messages import (
     NewView,
     Opened,
     Prepared,
-    ViewChange,
     Voted,
     VoteRecord,
     vote_record_codec,
 )
 from zizhu.chain.consensus.pbft.state import KEPT_BELOW_HEAD, State, certificate_order
-from zizhu.chain.crypto.hashing import vote_message
 from zizhu.chain.model.certificate import PREPARE
 from zizhu.chain.model.effects import Report, Send, SetTimer
 from zizhu.chain.model.ids import BlockHash, MemberId, OutcomeHash
@@ -113,10 +111,8 @@ def begin(s: State) -> None:
     """First step of a running member: open the vote log, ask the peers what they remember of us."""
     if not s.opened:
         s.opened = True
-        # A loss that was noticed by the missing log itself is written down with the first record of the new one:
-        # the next start finds a log that was opened, and would notice nothing.
-        lost: tuple[VoteRecord, ...] = (Lost(s.lost),) if s.lost else ()
-        s.persist(*lost, Opened(s.voters.ledger))
+        # One barrier: a log that is open and does not say that it was missing would look whole at the next start.
+        s.persist(Opened(s.voters.ledger), *((Lost(s.lost),) if s.lost else ()))
     if s.lost:
         s.recalling = False
         s.out.append(Report("memory_lost", {"reason": s.lost}))
@@ -143,21 +139,26 @@ def answer(s: State, peer: MemberId) -> None:
 
 
 def receive(s: State, peer: MemberId, said: MemoryAnswer) -> None:
-    """Compare what a peer shows with the vote log. Only what our own key signed counts."""
+    """Compare what a peer shows with the vote log. Only what our own key signed in this epoch is an answer."""
     if not s.recalling or s.lost:
         return
-    key = s.voters.keys[s.me]
-    vote = said.vote
+    vote, change = said.vote, said.change
+    if vote is not None and not _is_ours(s, vote.epoch, votes.statement_message(s, vote), vote.signature):
+        s.fault(peer, "memory_vote")
+        return
+    if change is not None and (
+        change.member != s.me
+        or not _is_ours(s, change.epoch, view_change.change_message(s.voters, change), change.signature)
+    ):
+        s.fault(peer, "memory_change")
+        return
     if vote is not None:
-        message = vote_message(s.voters.suite, votes.statement(s, vote))
-        if s.voters.suite.members.verify(key, message, vote.signature):
-            recorded = s.voted.get((vote.view, vote.phase, vote.height), (vote.block, vote.outcome))
-            newer = (vote.view, vote.height, vote.phase) > s.newest_own
-            if newer or recorded != (vote.block, vote.outcome):
-                lose(s, "newer_vote_shown")
-                return
-    change = said.change
-    if change is not None and change.member == s.me and _change_is_newer(s, change):
+        recorded = s.voted.get((vote.view, vote.phase, vote.height), (vote.block, vote.outcome))
+        newer = (vote.view, vote.height, vote.phase) > s.newest_own
+        if newer or recorded != (vote.block, vote.outcome):
+            lose(s, "newer_vote_shown")
+            return
+    if change is not None and change.view > s.newest_own_view:
         lose(s, "newer_view_change_shown")
         return
     s.recalled[peer] = True
@@ -165,11 +166,9 @@ def receive(s: State, peer: MemberId, said: MemoryAnswer) -> None:
         recalled(s)
 
 
-def _change_is_newer(s: State, change: ViewChange) -> bool:
-    if change.view <= s.newest_own_view:
-        return False
-    message = view_change.change_message(s.voters, change)
-    return s.voters.suite.members.verify(s.voters.keys[s.me], message, change.signature)
+def _is_ours(s: State, epoch: int, message: bytes, signature: bytes) -> bool:
+    """Whether this member's own key signed `message` in this epoch. Views are counted anew in each."""
+    return epoch == s.voters.record.number and s.voters.suite.members.verify(s.voters.keys[s.me], message, signature)
 
 
 def lose(s: State, reason: str) -> None:

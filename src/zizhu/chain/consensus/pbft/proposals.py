@@ -35,12 +35,16 @@ def receive(s: State, peer: MemberId, proposal: Proposal) -> None:
             s.fault(peer, "equivocation", height=header.height, view=s.view, phase=PREPARE)
             timing.request_view_change(s, "equivocation")
         return
+    is_fresh = s.tip is None or header.height > s.tip.height
+    if is_fresh and header.proposer != peer:
+        s.fault(peer, "proposal_proposer", height=header.height)
+        return
     vote = Vote(proposal.epoch, s.view, PREPARE, header.height, block, proposal.outcome, proposal.signature)
     message = vote_message(s.voters.suite, votes.statement(s, vote))
     if not s.voters.suite.members.verify(s.voters.keys[peer], message, proposal.signature):
         s.fault(peer, "proposal_signature", height=header.height)
         return
-    slot.proposal, slot.block = proposal, block
+    slot.proposal, slot.block, slot.arrived_ms = proposal, block, s.now.wall_ms
     slot.prepares[peer] = vote
     slot.verified[(PREPARE, peer)] = True
     s.newest[peer] = vote
@@ -64,7 +68,8 @@ def consider(s: State, height: int) -> None:
             sources += [MemberId(each.member) for each in s.tip.signatures if each.member != sources[0]]
         others = tuple(member for member in sources if member != s.me)
         header = slot.proposal.header
-        s.out.append(Execute(slot.block, header, tuple(slot.proposal.entries), others, fresh=not is_tip))
+        entries = tuple(slot.proposal.entries)
+        s.out.append(Execute(slot.block, header, entries, others, fresh=not is_tip, arrived_ms=slot.arrived_ms))
 
 
 def _parent_allows(s: State, height: int, slot: Slot) -> bool:
@@ -78,8 +83,11 @@ def _parent_allows(s: State, height: int, slot: Slot) -> bool:
         if height < s.tip.height:
             return _refuse(s, slot, "below_tip")
         tip_slot = s.slots.get(s.tip.height)
-        if tip_slot is None or not tip_slot.prepare_cast:
+        if s.head.height < s.tip.height and (tip_slot is None or not tip_slot.prepare_cast):
             return False
+    elif height <= s.start_height:
+        # The view starts on a certified block that this member may not have yet: a rival there would be a fork.
+        return _refuse(s, slot, "below_start")
     parent = BlockHash(slot.proposal.header.parent)
     below = s.slots.get(height - 1)
     if below is not None and below.prepare_cast:

@@ -34,6 +34,7 @@ class Slot:
 
     proposal: Proposal | None = None
     block: BlockHash | None = None
+    arrived_ms: int = 0
     asked: bool = False
     refused: bool = False
     certified_asked: bool = False
@@ -178,10 +179,18 @@ class State:
         self.out.append(Report("peer_fault", {"peer": peer.hex(), "rule": rule, **values}))
 
     def keep_early(self, peer: MemberId, message: msgspec.Struct) -> None:
-        """Keep a message of a view that is not entered yet; the oldest goes when there are too many."""
+        """Keep a message of a view that is not entered yet; the oldest goes when there are too many. Proposals are
+        long: only a leader's own are kept, and no more than it may have in flight, the tip included."""
         queue = self.early.get(peer)
         if queue is None:
             queue = self.early[peer] = deque(maxlen=EARLY_MESSAGES_MAX)
+        if isinstance(message, Proposal):
+            if self.leader(message.view) != peer:
+                self.fault(peer, "proposal_not_leader", view=message.view)
+                return
+            held = [each for each in queue if isinstance(each, Proposal)]
+            if len(held) > self.voters.record.parameters.window:
+                queue.remove(held[0])
         queue.append(message)
 
     def leave_for(self, view: int, reason: str) -> None:

@@ -8,20 +8,29 @@ from zizhu.chain.consensus.pbft.messages import ViewRequest
 from zizhu.chain.consensus.pbft.state import State
 from zizhu.chain.consensus.port import Ready
 from zizhu.chain.model.effects import Report, Send, SetTimer
+from zizhu.chain.model.epoch import Parameters
 from zizhu.chain.model.ids import MemberId
 
 LOAD_GAP_MS_MAX = 1_000
 """A pause longer than this between two blocks counts as this much load."""
+NETWORK_DELAY_MS = 250
+"""A slow way from one member to another; the cap of the time-outs leaves room for eight."""
 REQUEST_KEEPS_MS = 4_000
 """How long a request to leave a leader stands. Members notice the same leader at different moments, with blocks
 committed in between; a complaint of long ago does not add to one of today."""
 
 
+def cap_ms(parameters: Parameters) -> int:
+    """The longest time-out. Below this a full window of blocks at their worst could be cut off for ever: the worst
+    execution is a quarter of the first time-out."""
+    least = -(-parameters.window * parameters.view_timeout_ms // 4) + 8 * NETWORK_DELAY_MS
+    return max(parameters.view_timeout_cap_ms, parameters.view_timeout_ms, least)
+
+
 def timeout_ms(s: State) -> int:
     """First time-out, doubled for each view in a row that brought no commit, capped."""
     parameters = s.voters.record.parameters
-    doubled = parameters.view_timeout_ms << min(s.failures, 16)
-    return min(doubled, max(parameters.view_timeout_cap_ms, parameters.view_timeout_ms))
+    return min(parameters.view_timeout_ms << min(s.failures, 16), cap_ms(parameters))
 
 
 def unfinished(s: State) -> bool:

@@ -249,7 +249,7 @@ def _start_from(s: State, tip: Certificate | None) -> None:
         s.drop_all_but(s.start)
         if tip.height > s.head.height and not votes.adopt(s, tip):
             signers = [MemberId(each.member) for each in tip.signatures if each.member != s.me]
-            s.out.append(Behind(signers[0], tip.height))
+            s.out.extend(Behind(signer, tip.height) for signer in signers)
     else:
         s.tip = tip
         s.start, s.start_height = BlockHash(tip.block), tip.height

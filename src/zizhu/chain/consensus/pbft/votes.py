@@ -4,7 +4,7 @@ Decides when this member votes and when a quorum is there. The order of a vote i
 record is never contradicted, not even across a restart.
 """
 
-from zizhu.chain.consensus.certificate import statement_of
+from zizhu.chain.consensus.certificate import statement_of, verify_certificate
 from zizhu.chain.consensus.pbft import timing
 from zizhu.chain.consensus.pbft.messages import Prepared, Vote, Voted
 from zizhu.chain.consensus.pbft.state import KEPT_BELOW_HEAD, Pair, Pending, Slot, State, certificate_order
@@ -23,6 +23,11 @@ UNSIGNED = bytes(64)
 def statement(s: State, vote: Vote) -> VoteStatement:
     """What `vote` signs."""
     return VoteStatement(s.voters.ledger, vote.epoch, vote.view, vote.phase, vote.height, vote.block, vote.outcome)
+
+
+def statement_message(s: State, vote: Vote) -> bytes:
+    """The 32 bytes under the signature of `vote`."""
+    return vote_message(s.voters.suite, statement(s, vote))
 
 
 def may_cast(s: State, phase: int, height: int, pair: Pair) -> bool:
@@ -144,6 +149,7 @@ def _commit_vote(s: State, certificate: Certificate, ready: Ready, *, is_tip: bo
         while chain[-1].height > s.head.height + 1:
             below = s.known.get(chain[-1].parent)
             if below is None:
+                _ask_ancestor(s, certificate, chain[-1])
                 return False
             chain.append(below.ready)
     chain.reverse()
@@ -159,6 +165,15 @@ def _commit_vote(s: State, certificate: Certificate, ready: Ready, *, is_tip: bo
             cast(s, COMMIT, each.height, (each.block, each.outcome), before=before)
             before = None
     return True
+
+
+def _ask_ancestor(s: State, tip: Certificate, child: Ready) -> None:
+    """An ancestor of the tip that the node executed long ago, and that this engine has forgotten or never heard of."""
+    slot = s.slot(child.height - 1)
+    if not slot.asked:
+        slot.asked = True
+        signers = tuple(MemberId(each.member) for each in tip.signatures if each.member != s.me)
+        s.out.append(Execute(child.parent, None, (), signers, fresh=False))
 
 
 def _certified(s: State, height: int, slot: Slot) -> bool:
@@ -238,9 +253,19 @@ def _certificate(s: State, height: int, slot: Slot, phase: int) -> Certificate |
             signatures = [SignedBy(member, votes[member].signature) for member in good[:needed]]
             epoch = s.voters.record.number
             made = Certificate(model.VERSION, phase, epoch, s.view, height, pair[0], pair[1], signatures)
+            verify_certificate(made, s.voters, phase=phase, known=signatures)
+            _look_at_strays(s, slot, phase, members)
             remember(s, made)
             return made
     return None
+
+
+def _look_at_strays(s: State, slot: Slot, phase: int, members: list[MemberId]) -> None:
+    """Votes for another pair than the certified one: an equivocating leader may have led their senders there, unless
+    they are not even theirs."""
+    for member in sorted(slot.of(phase)):
+        if member not in members:
+            _verified(s, slot, phase, [member])
 
 
 def _verified(s: State, slot: Slot, phase: int, members: list[MemberId]) -> list[MemberId]:

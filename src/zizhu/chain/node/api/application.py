@@ -19,7 +19,7 @@ from zizhu.chain.node import plugins as entry_points
 from zizhu.chain.node.api import chain_routes, node_routes, proof_routes
 from zizhu.chain.node.api.bodies import BODY
 from zizhu.chain.node.api.faults import HEX_SHOWN, METHOD, NO_ADDRESS, error_reply, our_fault
-from zizhu.chain.node.api.guard import Guard, local_hosts
+from zizhu.chain.node.api.guard import BODY_MS, Guard, local_hosts
 from zizhu.chain.node.api.guard import Served as ServedPath
 from zizhu.chain.node.api.openapi import openapi_endpoint
 from zizhu.chain.node.api.site import GROUP, PREFIX, Endpoint, RoutesFactory, Served, Site
@@ -46,10 +46,11 @@ def own_endpoints(site: Site) -> list[Endpoint]:
     return [*node_routes.endpoints(site), *chain_routes.endpoints(site), *proof_routes.endpoints(site)]
 
 
-def build_app(site: Site, *, plugins: dict[str, RoutesFactory] | None = None) -> ASGIApp:
+def build_app(site: Site, *, plugins: dict[str, RoutesFactory] | None = None, body_ms: int = BODY_MS) -> ASGIApp:
     """The ASGI application of a node.
 
     `plugins` are factories of more routes by name, by default those that are installed (`find_plugins`).
+    `body_ms` is the time that a body may take, beside what its length takes.
     Raises OperatingFault (`http.plugin`) when two of them claim one method of one path, or one outside `PREFIX`.
     """
     served: list[tuple[str, Served]] = [("node", endpoint) for endpoint in own_endpoints(site)]
@@ -57,7 +58,7 @@ def build_app(site: Site, *, plugins: dict[str, RoutesFactory] | None = None) ->
         served += [(name, one) for one in factory(site)]
     endpoints = checked_endpoints(served)
     endpoints.append(openapi_endpoint(endpoints))
-    routes = [*grouped(endpoints), *(one for _, one in served if isinstance(one, BaseRoute))]
+    routes = [*grouped(endpoints, body_ms), *(one for _, one in served if isinstance(one, BaseRoute))]
     inner = Starlette(
         routes=routes,
         exception_handlers={HTTPException: _http_error, ZizhuError: _error, Exception: _our_fault},
@@ -82,13 +83,13 @@ def checked_endpoints(served: Sequence[tuple[str, Served]]) -> list[Endpoint]:
     return found
 
 
-def grouped(endpoints: Sequence[Endpoint]) -> list[Route]:
+def grouped(endpoints: Sequence[Endpoint], body_ms: int) -> list[Route]:
     """One route a path, so that a method it does not take is answered with those it does. Fixed paths come first."""
     paths: dict[str, list[Endpoint]] = {}
     for endpoint in endpoints:
         paths.setdefault(endpoint.path, []).append(endpoint)
     order = sorted(paths, key=lambda path: path.count("{"))
-    return [Route(path, each := ServedPath(paths[path]), methods=each.methods) for path in order]
+    return [Route(path, each := ServedPath(paths[path], body_ms=body_ms), methods=each.methods) for path in order]
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -137,6 +137,8 @@ def query_number(request: Request, name: str, *, default: int, least: int = 0, m
 
 def known_parameters(request: Request, *names: str) -> None:
     """Refuses query parameters other than `names`: a misspelt one must not be ignored in silence."""
+    if not request.scope["query_string"]:
+        return
     for name in request.query_params:
         if name not in names:
             raise parameter(name, request.query_params[name], f"this address knows {', '.join(names) or 'none'}")

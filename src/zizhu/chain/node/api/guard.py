@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -39,6 +39,10 @@ SECURITY_HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+
+_EVERY_REPLY = [
+    (name.encode(), value.encode()) for name, value in {**SECURITY_HEADERS, "cache-control": "no-store"}.items()
+]
 
 
 def local_hosts(port: int) -> tuple[str, ...]:
@@ -71,13 +75,12 @@ class Guard:
 
         async def send_secured(message: Message) -> None:
             if message["type"] == "http.response.start":
-                answered = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    answered.setdefault(name, value)
-                answered.setdefault("cache-control", "no-store")
-                if body_left:
+                own = message["headers"]
+                names = [name for name, _ in own]
+                message["headers"] = [*own, *(pair for pair in _EVERY_REPLY if pair[0] not in names)]
+                if body_left and b"connection" not in names:
                     # Nobody reads the rest, so nobody may go on sending it.
-                    answered["connection"] = "close"
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         refused = self._refusal(headers, scope["method"])
@@ -115,7 +118,8 @@ class Guard:
 class Served:
     """The methods of one path as an ASGI application: limits of the body, the handler, its errors."""
 
-    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
+    def __init__(self, endpoints: Iterable[Endpoint], *, body_ms: int = BODY_MS) -> None:
+        self._body_ms = body_ms
         self._endpoints = {endpoint.method: endpoint for endpoint in endpoints}
         self.methods = sorted([*self._endpoints, *(["HEAD"] if "GET" in self._endpoints else [])])
 
@@ -126,7 +130,8 @@ class Served:
         headers = Headers(scope=scope)
         try:
             check_body(headers, endpoint.body_bytes_max)
-            response = await endpoint.handler(Request(scope, limited(receive, endpoint.body_bytes_max), send))
+            bounded = limited(receive, endpoint.body_bytes_max, body_ms=self._body_ms)
+            response = await endpoint.handler(Request(scope, bounded, send))
         except ZizhuError as error:
             response = error_reply(error, headers, endpoint.documents.statuses)
         await response(scope, receive, send)
@@ -150,9 +155,9 @@ def check_body(headers: Headers, bytes_max: int) -> None:
         raise AskedWrongly(BODY_TOO_LARGE, bytes_max=bytes_max)
 
 
-def limited(receive: Receive, bytes_max: int) -> Receive:
+def limited(receive: Receive, bytes_max: int, *, body_ms: int) -> Receive:
     """`receive`, but a body longer than `bytes_max`, or too slow, is an error when the first byte too many comes."""
-    limit_ms = BODY_MS + bytes_max // BODY_BYTES_PER_MS
+    limit_ms = body_ms + bytes_max // BODY_BYTES_PER_MS
     ends: float | None = None
     seen, complete = 0, False
 

@@ -11,6 +11,7 @@ from zizhu.chain.crypto.hashing import outcome_hash
 from zizhu.chain.ledger.archive import Located
 from zizhu.chain.ledger.records import CommitRecord
 from zizhu.chain.ledger.transactions import ID_BYTES
+from zizhu.chain.model import limits
 from zizhu.chain.model.block import Block, Outcome
 from zizhu.chain.model.certificate import Certificate
 from zizhu.chain.model.errors import SpokeWrongly
@@ -32,6 +33,8 @@ from zizhu.chain.node.backend import Backend
 
 SCANNED_MAX = 256
 """Blocks that one list of transactions looks through."""
+RUNS_MAX = 1024
+"""Runs of empty blocks that are remembered, so that they are looked through once."""
 
 
 class Reading:
@@ -42,6 +45,8 @@ class Reading:
         self._electorate = electorate(backend.suite, backend.ledger_id, backend.ledger.record)
         record = backend.ledger.record
         self._names = dict(zip(self._electorate.members, record.members, strict=True))
+        self._empty: dict[int, int] = {}
+        """Height → lower height; the blocks from the first down to above the second carry no transactions."""
 
     # Blocks
 
@@ -94,19 +99,34 @@ class Reading:
     def transactions(self, *, before: Located, limit: int) -> replies.TransactionsReply:
         """The newest transactions before place `before`, newest first; looks through SCANNED_MAX blocks."""
         found: list[replies.TransactionLine] = []
-        height = before.height
-        lowest = max(1, height - SCANNED_MAX + 1)
-        while height >= lowest:
+        height, steps = before.height, SCANNED_MAX
+        while steps > 0:
+            height, steps = self._below_empty(height, steps)
             block, commit = self._block(height), self._commit(height)
-            if block is not None and commit is not None and block.header.count:
-                bodies = list(_bodies(block))
-                last = before.number if height == before.height else len(bodies)
-                for at in reversed(range(min(last, len(bodies)))):
-                    found.append(self._line(commit.receipts[at], bodies[at], block.header.time_ms))
-                    if len(found) == limit:
-                        return replies.TransactionsReply(found, f"{height}.{at}")
-            height -= 1
-        return replies.TransactionsReply(found, f"{height}.{1 << 14}" if height >= 1 else None)
+            if block is None or commit is None:
+                break
+            bodies = list(_bodies(block))
+            last = before.number if height == before.height else len(bodies)
+            for at in reversed(range(min(last, len(bodies)))):
+                found.append(self._line(commit.receipts[at], bodies[at], block.header.time_ms))
+                if len(found) == limit:
+                    return replies.TransactionsReply(found, f"{height}.{at}")
+            height, steps = height - 1, steps - 1
+        return replies.TransactionsReply(found, f"{height}.{limits.BLOCK_TRANSACTIONS_MAX}" if height >= 1 else None)
+
+    def _below_empty(self, start: int, steps: int) -> tuple[int, int]:
+        """The highest height ≤ `start` whose block has transactions (0: none), or where the steps end; steps left."""
+        height = start
+        while steps > 0:
+            block = None if height in self._empty else self._block(height)
+            if height < 1 or (block is not None and block.header.count):
+                break
+            height, steps = self._empty.get(height, height - 1), steps - 1
+        if height < start:
+            if len(self._empty) >= RUNS_MAX:
+                self._empty.clear()
+            self._empty[start] = height
+        return height, steps
 
     def locate(self, id_: bytes) -> Located | None:
         """Where a visible transaction stands."""

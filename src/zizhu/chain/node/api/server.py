@@ -71,6 +71,8 @@ class _Refused(Exception):
 class LimitedProtocol(HttpToolsProtocol):
     """One connection. What is refused is answered once, in JSON, and the connection closed."""
 
+    head_s = HEAD_S
+
     def __init__(
         self,
         config: Config,
@@ -157,6 +159,13 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._in_head = True
 
+    def shutdown(self) -> None:
+        """The node stops: answers are completed, streams end at once."""
+        super().shutdown()
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and cycle.response_started and not cycle.response_complete and cycle.chunked_encoding:
+            self.transport.close()
+
     def send_400_response(self, msg: str) -> None:
         """What uvicorn itself refuses."""
         self._refuse(400, msg)
@@ -164,7 +173,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _start_head(self, bytes_seen: int = 0) -> None:
         self._head_bytes = bytes_seen
         self._stop_clock()
-        self._head_timer = self.loop.call_later(HEAD_S, self._head_is_late)
+        self._head_timer = self.loop.call_later(self.head_s, self._head_is_late)
 
     def _stop_clock(self) -> None:
         if self._head_timer is not None:
@@ -172,7 +181,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._head_timer = None
 
     def _head_is_late(self) -> None:
-        self._refuse(408, f"the headers did not arrive within {HEAD_S:.0f} s")
+        self._refuse(408, f"the headers did not arrive within {self.head_s:g} s")
 
     def _refuse(self, status: int, reason: str) -> None:
         """Answers, unless the answer of an earlier request is under way, and closes."""
@@ -233,11 +242,15 @@ def listen(host: str, port: int) -> socket.socket:
     return opened
 
 
-def build_server(app: ASGIApp) -> NodeServer:
-    """The server of `app`: `await server.serve(sockets=[listen(...)])`; it ends after `server.should_exit = True`."""
+def build_server(app: ASGIApp, *, head_s: float = HEAD_S) -> NodeServer:
+    """The server of `app`: `await server.serve(sockets=[listen(...)])`; it ends after `server.should_exit = True`.
+
+    `head_s` is the time that request line and headers may take.
+    """
+    protocol = type("TimedProtocol", (LimitedProtocol,), {"head_s": head_s})
     config = Config(
         app,
-        http=LimitedProtocol,
+        http=protocol,
         ws="none",
         lifespan="off",
         loop="none",

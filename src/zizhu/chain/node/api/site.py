@@ -69,7 +69,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of an endpoint for OpenAPI: `place` is "path" or "query", `type` a JSON schema type."""
+    """A parameter of an endpoint for OpenAPI: `place` is "path", "query" or "header", `type` a JSON schema type."""
 
     name: str
     place: str

@@ -141,8 +141,10 @@ class FakeBackend:
         self.ledger = replica.ledger
         self.archive = replica.archive
         self.me = replica.id
-        self.refusing: ZizhuError | None = None
-        """While it is an error, submissions are refused with it."""
+        self.refusals: list[ZizhuError] = []
+        """As long as there are some, each submission is refused with the next one."""
+        self.handed_in: list[bytes] = []
+        """Every submission, in order."""
 
     @property
     def visible_height(self) -> int:
@@ -204,8 +206,9 @@ class FakeBackend:
         return tuple(outcomes)
 
     def _checked(self, raw: bytes) -> ParsedSubmission:
-        if self.refusing is not None:
-            raise self.refusing
+        self.handed_in.append(raw)
+        if self.refusals:
+            raise self.refusals.pop(0)
         parsed = self.ledger.reader.submission(raw)
         if not self.suites[parsed.suite_code].accounts.verify(*parsed.signature):
             raise AskedWrongly(SIGNATURE)

@@ -14,7 +14,8 @@ from typing import TypeVar
 
 from zizhu.chain.model.errors import AskedWrongly, ErrorCode
 from zizhu.chain.node.api.application import build_app
-from zizhu.chain.node.api.server import build_server, listen
+from zizhu.chain.node.api.guard import BODY_MS
+from zizhu.chain.node.api.server import HEAD_S, build_server, listen
 from zizhu.chain.node.api.site import AccountKey, Issuer, RoutesFactory, Site
 from zizhu.framework.testkit.fakes.accounts import TestAccount
 from zizhu.framework.testkit.fakes.node import FakeNode
@@ -76,17 +77,32 @@ class ServedNode:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(WAIT_S)
 
 
+@dataclass(frozen=True)
+class Haste:
+    """How long heads (seconds) and bodies (milliseconds) of requests may take."""
+
+    head_s: float = HEAD_S
+    body_ms: int = BODY_MS
+
+
+USUAL = Haste()
+
+
 @contextmanager
 def served(
-    folder: Path, *, node: FakeNode | None = None, plugins: Mapping[str, RoutesFactory] | None = None, port: int = 0
+    folder: Path,
+    *,
+    node: FakeNode | None = None,
+    plugins: Mapping[str, RoutesFactory] | None = None,
+    haste: Haste = USUAL,
 ) -> Iterator[ServedNode]:
-    """A fake node (a new one by default) with these plug-ins at `port`, by default any free one."""
-    opened = listen(HOST, port)
+    """A fake node (a new one by default) with these plug-ins at any free port."""
+    opened = listen(HOST, 0)
     real_port = int(opened.getsockname()[1])
     fake = node or FakeNode()
     fake.http_port = real_port
-    app = build_app(site_of(fake, folder, real_port), plugins=dict(plugins or {}))
-    server = build_server(app)
+    app = build_app(site_of(fake, folder, real_port), plugins=dict(plugins or {}), body_ms=haste.body_ms)
+    server = build_server(app, head_s=haste.head_s)
     loop = asyncio.new_event_loop()
     running = ServedNode(fake, real_port, loop)
     loop.set_exception_handler(lambda _, context: running.faults.append(str(context.get("message"))))
