@@ -229,9 +229,7 @@ class Recorder:
 
     def _deploying(self, who: int) -> Single:
         package = Deploy("second", script.name, COUNTER, encode_arguments([0]))
-        return self.people[who].sign(
-            deploying(self.people[who], self._asking(who), package), ledger_suite=self.suite
-        )
+        return self.people[who].sign(deploying(self.people[who], self._asking(who), package), ledger_suite=self.suite)
 
     def _hand_in(self, who: int, submissions: Sequence[Single | Bundle]) -> None:
         seat = self.council.seats[who % 4]
