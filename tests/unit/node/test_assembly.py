@@ -9,6 +9,7 @@ from zizhu.chain.consensus.pbft.messages import Proposal, ViewRequest, Vote
 from zizhu.chain.consensus.port import Execute
 from zizhu.chain.crypto.hashing import block_hash, single_witness_hash, transaction_id, vote_message
 from zizhu.chain.ledger.branches import Executed
+from zizhu.chain.model.block import BlockHeader
 from zizhu.chain.model.certificate import PREPARE, VoteStatement
 from zizhu.chain.model.compact import BundleEntry, SingleEntry
 from zizhu.chain.model.encoding import encode
@@ -308,3 +309,46 @@ def test_names_of_entries_and_items_agree() -> None:
             assert encode(entry.header) == encode(item.header)
 
     assert BlockHash(executed.hash) == block_hash(suite, proposal.header)
+
+
+HEADER_FIELDS = [name for name in BlockHeader.__struct_fields__ if name != "version"]
+
+
+@pytest.mark.row("A-4")
+@pytest.mark.parametrize("field", HEADER_FIELDS)
+def test_a_header_with_one_field_changed_gets_no_prepare(field: str) -> None:
+    """Then 0 honest prepares, view change within timeout, and no committed block ever fails execution on an honest
+    node: the leader signs the changed header well, and nobody follows it; the next leader's block is committed."""
+    council, proposal = _proposed(lambda c: c.call(0, 1))
+    leader, followers = council.seats[0], council.seats[1:]
+    old = getattr(proposal.header, field)
+    wrong = bytes(32) if isinstance(old, bytes) else old + 5_000
+    if wrong == old:
+        wrong = b"\x01" * 32
+    lie = _signed_again(council, _with_header(proposal, field, wrong))
+    for seat in followers:
+        seat.hears(leader, Gossip([council.call(0, 1)]))
+        seat.hears(leader, lie)
+    council.deliver(lambda letter: letter.target != leader.id)
+    leader.down = True
+    for _ in range(2):
+        council.pass_ms(1_000)
+        for seat in followers:
+            for timer in ("assembly", "gossip", "engine:view"):
+                if timer in seat.timers and seat.height == 1:
+                    seat.fire(timer)
+        council.deliver()
+    assert not [
+        letter
+        for seat in followers
+        for letter in seat.sent
+        if isinstance(letter.message, Vote) and letter.message.view == 0 and letter.message.height > 1
+    ]
+    assert {seat.machine.status().view for seat in followers} == {1}
+    assert {seat.height for seat in followers} == {2}
+    assert len({seat.machine.ledger.head.outcome_hash for seat in followers}) == 1
+
+
+def _with_header(proposal: Proposal, field: str, value: object) -> Proposal:
+    header = msgspec.structs.replace(proposal.header, **{field: value})
+    return msgspec.structs.replace(proposal, header=header)
