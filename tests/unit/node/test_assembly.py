@@ -210,23 +210,29 @@ def test_entries_that_differ_from_the_header_are_the_leaders_fault(
     if pooled:
         follower.submit(*(make(council) for make in THREE))
     follower.hears(leader, lie(proposal))
+    if not pooled or "assembly" in follower.timers:
+        _gossip_had_time(council, follower)
     assert follower.faults() == [(leader.id.hex(), "block_refused")]
     assert not _asked(follower)
     assert not _prepared(follower)
     assert any(isinstance(letter.message, ViewRequest) for letter in follower.sent)
 
 
-def test_a_block_refused_for_its_entries_is_still_committed_once_certified() -> None:
-    """A leader that lies about the entries to one member only cannot keep it from the block."""
+@pytest.mark.parametrize("in_time", [True, False])
+def test_a_block_refused_for_its_entries_is_still_committed_once_certified(in_time: bool) -> None:
+    """A leader that lies about the entries to one member only cannot keep it from the block, whether the member finds
+    the lie before the others certify the block or while it waits for gossip."""
     council, proposal = _proposed(*THREE)
     victim, leader = council.seats[3], council.seats[0]
     victim.hears(leader, _without_last(proposal))
+    if in_time:
+        _gossip_had_time(council, victim)
     for seat in council.seats[1:3]:
         seat.hears(leader, proposal)
     _gossip_had_time(council, *council.seats[1:3])
     council.deliver()
     assert [seat.height for seat in council.seats] == [2, 2, 2, 2]
-    assert victim.faults() == [(leader.id.hex(), "block_refused")]
+    assert victim.faults() == ([(leader.id.hex(), "block_refused")] if in_time else [])
 
 
 def test_a_bad_signature_in_a_block_refuses_the_block() -> None:
