@@ -25,7 +25,7 @@ from zizhu.chain.model.genesis import GenesisContract
 from zizhu.chain.node import plugins
 from zizhu.chain.storage.atomic_file import make_folder
 from zizhu.chain.storage.lock import lock_folder
-from zizhu.cli.reach import statuses
+from zizhu.cli.reach import get, statuses
 from zizhu.cli.status import gather as gather_rows
 from zizhu.cli.status import table_of
 from zizhu.cli.terminal import DEFAULT_DIRECTORY, Directory, Language, Terminal, terminal
@@ -227,7 +227,7 @@ async def _show(wish: Wish, network: Network, supervisor: Supervisor, speaker: T
     option = "" if wish.directory == DEFAULT_DIRECTORY else f" --dir {wish.directory}"
     lines = [
         (speaker.say("ledger", "账本"), network.ledger),
-        (speaker.say("accounts", "账户"), speaker.say("one issuer per member", "每个成员一个签发账户")),
+        (speaker.say("issuers", "签发账户"), await asyncio.to_thread(_issuers, network)),
         (speaker.say("page", "页面"), f"{place.url}/"),
         (speaker.say("API", "接口"), f"{place.url}/api/v1/openapi.json"),
         (speaker.say("next", "下一步"), f"zizhu voucher register FILE{option}"),
@@ -239,6 +239,13 @@ async def _show(wish: Wish, network: Network, supervisor: Supervisor, speaker: T
     out.print()
     out.print(f"[bold green]{speaker.say(f'ready in {seconds:.1f} s', f'{seconds:.1f} 秒就绪')}[/]")
     sys.stdout.flush()
+
+
+def _issuers(network: Network) -> str:
+    """The account as which each member's services sign, by member."""
+    answers = [(place.name, get(place, "/api/v1/issuer")) for place in network.members]
+    known = [(name, answer[1]) for name, answer in answers if answer is not None and answer[0] == 200]
+    return " · ".join(f"{name} {str(said['account'])[:8]}…" for name, said in known)
 
 
 def _register_samples(wish: Wish, network: Network, speaker: Terminal) -> None:
