@@ -135,7 +135,7 @@ def test_a_failed_call_is_no_success(cli: Cli) -> None:
 )  # fmt: skip
 def test_words_become_values(cli: Cli, tmp_path: Path, word: str, shown: object) -> None:
     """A word is JSON if it is JSON, and text otherwise; a value is shown in the way it is read."""
-    if not cli.run("contract query echo echo 1")[0] == 0:
+    if cli.run("contract query echo echo 1")[0] != 0:
         source = tmp_path / "echo.py"
         source.write_text("def init():\n    pass\n\n\n@view\ndef echo(x):\n    return x\n", encoding="utf-8")
         cli.good("contract deploy", str(source), "--name", "echo", "--account", "alice")

@@ -23,8 +23,9 @@ from zizhu.chain.model.epoch import Parameters
 from zizhu.chain.model.errors import AskedWrongly, ErrorCode, OperatingFault, ZizhuError
 from zizhu.chain.model.genesis import GenesisContract
 from zizhu.chain.node import plugins
+from zizhu.chain.storage.atomic_file import make_folder
 from zizhu.chain.storage.lock import lock_folder
-from zizhu.cli.reach import statuses
+from zizhu.cli.reach import get, statuses
 from zizhu.cli.status import gather as gather_rows
 from zizhu.cli.status import table_of
 from zizhu.cli.terminal import DEFAULT_DIRECTORY, Directory, Language, Terminal, terminal
@@ -85,22 +86,37 @@ def up(
     wish = Wish(directory, members, suite, engine, port, samples, once, not no_restart)
     try:
         began = time.monotonic()
-        network = _network(wish, speaker)
+        _check_wish(wish)
+        make_folder(directory, mode=0o700)
+        # Locked before anything is founded: of two at once, one founds and the other is refused.
         with lock_folder(directory):
+            network = _network(wish, speaker)
             asyncio.run(_run(wish, network, speaker, began))
     except ZizhuError as error:
         speaker.fail(error)
 
 
+def _check_wish(wish: Wish) -> None:
+    """What can be refused is refused before a folder is made. Raises AskedWrongly (`up.*`, `plugin.unknown`)."""
+    if network_path(wish.directory).exists():
+        _check_same(wish, read_network(wish.directory))
+        return
+    plugins.load("zizhu.crypto", wish.suite or "guomi")
+    plugins.load("zizhu.consensus", wish.engine or "pbft")
+    check_plan(members=_members(wish), engine=wish.engine or "pbft")
+
+
+def _members(wish: Wish) -> int:
+    return wish.members if wish.members is not None else (1 if wish.engine == "solo" else 4)
+
+
 def _network(wish: Wish, speaker: Terminal) -> Network:
     """The network in the folder; founded if there is none."""
-    engine = wish.engine or "pbft"
-    members = wish.members if wish.members is not None else (1 if engine == "solo" else 4)
+    engine, members = wish.engine or "pbft", _members(wish)
     if network_path(wish.directory).exists():
         network = read_network(wish.directory)
         _check_same(wish, network)
         return network
-    check_plan(members=members, engine=engine)
     suite = cast(Suite, plugins.load("zizhu.crypto", wish.suite or "guomi"))
     plan = Plan("zizhu", members, suite, engine, wish.port, _contracts(), Parameters())
     made: list[str] = []
@@ -150,7 +166,7 @@ async def _run(wish: Wish, network: Network, speaker: Terminal, began: float) ->
         [place.name for place in network.members],
         passphrase=read_passphrase_file(wish.directory),
         restart=wish.restart,
-        watcher=_watcher(told, speaker),
+        watcher=_watcher(told, speaker, restart=wish.restart),
     )
     await supervisor.start()
     try:
@@ -169,10 +185,15 @@ async def _run(wish: Wish, network: Network, speaker: Terminal, began: float) ->
         await supervisor.stop()
 
 
-def _watcher(told: list[str], speaker: Terminal) -> Callable[[str, str, int], None]:
+def _watcher(told: list[str], speaker: Terminal, *, restart: bool) -> Callable[[str, str, int], None]:
     def watch(name: str, what: str, pid: int) -> None:
-        if what == "died":
+        if what != "died":
+            return
+        if restart:
             told.append(speaker.say(f"{name} (pid {pid}) died; starting it again", f"{name}(进程 {pid})退出,正在重启"))
+        else:
+            order = f"zizhu node start {name}"
+            told.append(speaker.say(f"{name} (pid {pid}) died; {order}", f"{name}(进程 {pid})退出;{order}"))
 
     return watch
 
@@ -206,7 +227,7 @@ async def _show(wish: Wish, network: Network, supervisor: Supervisor, speaker: T
     option = "" if wish.directory == DEFAULT_DIRECTORY else f" --dir {wish.directory}"
     lines = [
         (speaker.say("ledger", "账本"), network.ledger),
-        (speaker.say("accounts", "账户"), speaker.say("one issuer per member", "每个成员一个签发账户")),
+        (speaker.say("issuers", "签发账户"), await asyncio.to_thread(_issuers, network)),
         (speaker.say("page", "页面"), f"{place.url}/"),
         (speaker.say("API", "接口"), f"{place.url}/api/v1/openapi.json"),
         (speaker.say("next", "下一步"), f"zizhu voucher register FILE{option}"),
@@ -218,6 +239,13 @@ async def _show(wish: Wish, network: Network, supervisor: Supervisor, speaker: T
     out.print()
     out.print(f"[bold green]{speaker.say(f'ready in {seconds:.1f} s', f'{seconds:.1f} 秒就绪')}[/]")
     sys.stdout.flush()
+
+
+def _issuers(network: Network) -> str:
+    """The account as which each member's services sign, by member."""
+    answers = [(place.name, get(place, "/api/v1/issuer")) for place in network.members]
+    known = [(name, answer[1]) for name, answer in answers if answer is not None and answer[0] == 200]
+    return " · ".join(f"{name} {str(said['account'])[:8]}…" for name, said in known)
 
 
 def _register_samples(wish: Wish, network: Network, speaker: Terminal) -> None:

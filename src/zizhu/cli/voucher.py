@@ -167,7 +167,7 @@ def _files(paths: list[Path], speaker: Terminal) -> Iterator[Path]:
     Raises AskedWrongly (`voucher.unreadable`, `voucher.no_files`).
     """
     for path in paths:
-        if not path.is_dir():
+        if not os.path.isdir(path):  # a name too long for the system is no folder; `opened` says so
             opened(path).close()
             yield path
             continue

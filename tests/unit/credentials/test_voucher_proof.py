@@ -158,3 +158,18 @@ def test_a_proof_tells_nothing_of_other_vouchers(town: "Town") -> None:
     for record in records[1:]:
         assert record.digest not in proof and record.transaction not in proof and record.salt not in proof
     assert records[1].issuer not in proof
+
+
+def test_no_bytes_make_the_verifier_crash(town: "Town") -> None:
+    """Junk, cut and spliced proofs, MessagePack of all shapes: always a no with a check, never an exception."""
+    proof = town.proof(town.record(FILE).index)
+    trust = trust_in(town)
+    generator = random.Random(3)
+    for _ in range(300):
+        junk = bytearray(generator.choice([b"", proof, proof[: generator.randrange(len(proof))], b"\x96" * 64]))
+        for _ in range(generator.randrange(1, 30)):
+            at = generator.randrange(len(junk) + 1)
+            junk[at : at + generator.randrange(4)] = generator.randbytes(generator.randrange(5))
+        if bytes(junk) != proof:
+            answer = verified(FILE, bytes(junk), trust)
+            assert not answer.is_yes and answer.check

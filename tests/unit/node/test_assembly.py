@@ -46,6 +46,13 @@ def _prepared(seat: NodeSeat) -> bool:
     return any(isinstance(letter.message, Vote) and letter.message.height == 2 for letter in seat.sent)
 
 
+def _gossip_had_time(council: NodeCouncil, *seats: NodeSeat) -> None:
+    """Let the while pass in which gossip may still bring what a fresh proposal names."""
+    council.pass_ms(assembly.GRACE_MS)
+    for seat in seats:
+        seat.fire("assembly")
+
+
 THREE = (lambda c: c.call(0, 1), lambda c: c.call(1, 1), lambda c: c.bundle(2, range(1, 5)))
 
 
@@ -55,6 +62,8 @@ def test_what_the_pool_lacks_is_fetched_from_who_proposed() -> None:
     follower = council.seats[1]
     follower.submit(council.call(1, 1))
     follower.hears(council.seats[0], proposal)
+    assert not _asked(follower)
+    _gossip_had_time(council, follower)
     question = _asked(follower)[0]
     assert question.target == council.seats[0].id
     executed = _block_of(council, proposal)
@@ -88,6 +97,7 @@ def test_an_answer_to_an_earlier_question_is_no_offence() -> None:
     follower = council.seats[1]
     follower.hears(council.seats[0], proposal)
     executed = _block_of(council, proposal)
+    _gossip_had_time(council, follower)
     follower.hears(council.seats[0], Gossip([council.call(0, 1)]))
     council.pass_ms(assembly.ASK_AGAIN_MS)
     follower.fire("assembly")
@@ -212,6 +222,7 @@ def test_a_block_refused_for_its_entries_is_still_committed_once_certified() -> 
     victim.hears(leader, _without_last(proposal))
     for seat in council.seats[1:3]:
         seat.hears(leader, proposal)
+    _gossip_had_time(council, *council.seats[1:3])
     council.deliver()
     assert [seat.height for seat in council.seats] == [2, 2, 2, 2]
     assert victim.faults() == [(leader.id.hex(), "block_refused")]

@@ -6,6 +6,7 @@ from zizhu.chain.model import limits
 from zizhu.chain.model.encoding import encode
 from zizhu.chain.network.gossip import BATCH_BYTES
 from zizhu.chain.network.messages import FETCH_ITEMS_MAX, FetchBlock, FetchCertified, FetchItems, Gossip, Items
+from zizhu.chain.node.assembly import ASK_AGAIN_MS
 from zizhu.framework.testkit.node_council import NodeCouncil, NodeSeat
 
 
@@ -67,6 +68,10 @@ def test_what_is_brought_to_a_deaf_leader_fits_a_frame() -> None:
     council.pass_ms(1_500)
     leader.submit(overtaking)
     council.deliver(lambda letter: not isinstance(letter.message, Gossip))
+    council.pass_ms(ASK_AGAIN_MS)
+    for each in council.seats[1:]:
+        each.fire("assembly")
+    council.deliver()
     assert seat.height == 2
     before = len(seat.sent)
     for _ in range(8):

@@ -78,8 +78,8 @@ class BundleStatement(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     ledger: Hash32
     signer: Id20
-    suite: int
-    count: int
+    suite: Count
+    count: Count
     root: Hash32
 
 
@@ -87,7 +87,7 @@ class BundledWitness(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What stands for a bundled transaction's witness in the witness root and the verification memory."""
 
     header: Hash32
-    index: int
+    index: Count
 
 
 class Bundle(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=2):

@@ -193,7 +193,7 @@ class NodeMachine:
                 self._assembler.submissions_came(self._now)
                 self._pool_changed = True
             case FetchItems():
-                self._items_asked(peer, message)
+                self._put(serving.items_asked(self.ledger, peer, message))
             case Items():
                 self._assembler.items_came(self._now, peer, message)
             case FetchBlock():
@@ -211,13 +211,6 @@ class NodeMachine:
                 self._events.append(engine.Received(peer, message))
             case _:
                 raise AssertionError(f"a message that nobody speaks: {type(message).__name__}")
-
-    def _items_asked(self, peer: MemberId, asked: FetchItems) -> None:
-        items = serving.items_asked(self.ledger, asked)
-        if items is None:
-            self._put(Report("peer_fault", {"peer": peer.hex(), "rule": "items_order"}))
-        else:
-            self._put(Send((peer,), items))
 
     def _own_status(self) -> Status:
         said = self._consensus.status()

@@ -12,8 +12,8 @@ from importlib import metadata
 from zizhu.chain.crypto.hashing import member_id
 from zizhu.chain.crypto.port import Suite
 from zizhu.chain.ledger.archive import BlockArchive
-from zizhu.chain.ledger.ledger import Ledger
-from zizhu.chain.model.ids import LedgerId, MemberId, TransactionId
+from zizhu.chain.ledger.ledger import Head, Ledger
+from zizhu.chain.model.ids import LedgerId, MemberId, OutcomeHash, TransactionId
 from zizhu.chain.node.backend import NodeStatus, PeerStatus
 from zizhu.chain.node.events import Accepted, Expired, Final, Rejected
 from zizhu.chain.node.runtime import Runtime
@@ -68,7 +68,7 @@ class RunningNode:
     def status(self) -> NodeStatus:
         """See `NodeStatus`."""
         machine = self.runtime.machine
-        said, head = machine.status(), machine.ledger.head
+        said, seen = machine.status(), self._seen()
         record, genesis = machine.ledger.record, machine.ledger.genesis.genesis
         name, organisation = self._names[machine.me]
         state, reason = self._state()
@@ -87,11 +87,11 @@ class RunningNode:
             view=said.view,
             leader=said.leader.hex(),
             leader_name=self._names[said.leader][0],
-            height=head.height,
-            block=head.block.hex(),
-            outcome=head.outcome_hash.hex(),
-            time_ms=head.time_ms,
-            root_height=head.outcome.root_height,
+            height=seen.height,
+            block=seen.block.hex(),
+            outcome=seen.outcome_hash.hex(),
+            time_ms=seen.time_ms,
+            root_height=seen.outcome.root_height,
             pool_transactions=machine.pool.waiting,
             pool_bytes=machine.pool.bytes,
             uptime_ms=int((time.monotonic() - self._started) * 1000),
@@ -100,6 +100,16 @@ class RunningNode:
             peers=[self._peer(member, up=up) for member, up in machine.links.items()],
             signatures_verified=self.runtime.signatures_verified,
         )
+
+    def _seen(self) -> Head:
+        """The newest block that is certified and durable: nothing above it is shown, its hash neither."""
+        ledger, height = self.ledger, self.visible_height
+        block, commit = self.archive.block(height), self.archive.commit(height)
+        hash_ = self.archive.block_hash(height)
+        if ledger.head.height == height or block is None or commit is None or hash_ is None:
+            return ledger.head
+        outcome = OutcomeHash(commit.certificate.outcome)
+        return Head(height, hash_, outcome, commit.outcome, block.header.time_ms)
 
     def _peer(self, member: MemberId, *, up: bool) -> PeerStatus:
         name, organisation = self._names[member]

@@ -12,8 +12,9 @@ from zizhu.chain.ledger.branches import Executed
 from zizhu.chain.ledger.ledger import Ledger
 from zizhu.chain.ledger.pool import Pool
 from zizhu.chain.ledger.validate import Invalid
+from zizhu.chain.model.effects import Report, Send
 from zizhu.chain.model.errors import SpokeWrongly
-from zizhu.chain.model.ids import BlockHash
+from zizhu.chain.model.ids import BlockHash, MemberId
 from zizhu.chain.network.messages import (
     SYNC_BYTES_MAX,
     Certified,
@@ -25,14 +26,15 @@ from zizhu.chain.network.messages import (
 )
 
 
-def items_asked(ledger: Ledger, asked: FetchItems) -> Items | None:
-    """Items of a block that was executed here; none if it was not. None if the positions do not ascend: an item
-    asked for many times would make an answer of any length from a block of bounded length."""
+def items_asked(ledger: Ledger, peer: MemberId, asked: FetchItems) -> Send | Report:
+    """Items of a block that was executed here; none if it was not. Positions that do not ascend are an offence: an
+    item asked for many times would make an answer of any length from a block of bounded length."""
     if any(earlier >= later for earlier, later in itertools.pairwise(asked.positions)):
-        return None
+        return Report("peer_fault", {"peer": peer.hex(), "rule": "items_order"})
     executed = ledger.executed(BlockHash(asked.block))
     items = [] if executed is None else executed.block.items
-    return Items(asked.block, [items[position] for position in asked.positions if position < len(items)])
+    found = [items[position] for position in asked.positions if position < len(items)]
+    return Send((peer,), Items(asked.block, found))
 
 
 def block_asked(ledger: Ledger, archive: BlockArchive, block: BlockHash) -> WholeBlock:

@@ -83,11 +83,13 @@ def found(directory: Path, plan: Plan, progress: Callable[[str], None]) -> Netwo
     check_plan(members=plan.members, engine=plan.engine)
     if (directory / "nodes").exists():
         raise AskedWrongly(HALF_FOUNDED, directory=directory)
+    names = [f"node{number}" for number in range(1, plan.members + 1)]
+    # Ports first: a taken one is refused before anything is written.
+    places = _places(names, plan.port)
     make_folder(directory, mode=0o700)
     make_folder(passphrase_path(directory).parent, mode=0o700)
     passphrase = secrets.token_urlsafe(32).encode()
     write_atomic_file(passphrase_path(directory), passphrase + b"\n", mode=0o600)
-    names = [f"node{number}" for number in range(1, plan.members + 1)]
     make_folder(directory / "nodes", mode=0o700)
     make_folder(directory / "accounts", mode=0o700)
     now = dt.datetime.now(dt.UTC)
@@ -97,7 +99,6 @@ def found(directory: Path, plan: Plan, progress: Callable[[str], None]) -> Netwo
     genesis = _genesis(plan, identities, now)
     signed = _sign(directory, genesis, identities, plan.suite, passphrase)
     write_atomic_file(genesis_path(directory), encode_genesis(signed))
-    places = _places(names, plan.port)
     for place in places:
         _write_member(directory, place, places, identities, signed)
     ledger = ledger_id(plan.suite, genesis)

@@ -114,7 +114,7 @@ def read_network(directory: Path) -> Network:
         raise AskedWrongly(NO_NETWORK, directory=directory)
     try:
         network = msgspec.json.decode(path.read_bytes(), type=Network)
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError, msgspec.MsgspecError) as error:
         raise OperatingFault(BAD_FILE, path=path, reason=error) from None
     if network.version != VERSION:
         raise OperatingFault(BAD_FILE, path=path, reason=f"its version is {network.version}, not {VERSION}")

@@ -138,7 +138,7 @@ BUGS: tuple[Bug, ...] = (
         ),
         seed=0,
         check="every certificate is valid",
-    ),  # fmt: skip
+    ),
     Bug(
         "a vote before the block is held and executed",
         "P-2",
@@ -205,7 +205,7 @@ BUGS: tuple[Bug, ...] = (
         ),
         seed=48,
         check="every certificate is valid",
-    ),  # fmt: skip
+    ),
     Bug(
         "the tip is the highest certificate, whatever its view",
         "",
@@ -245,7 +245,7 @@ BUGS: tuple[Bug, ...] = (
         ),
         seed=9,
         check="later prepared certificates descend from what is committed",
-    ),  # fmt: skip
+    ),
     Bug(
         "a restart forgets the votes cast",
         "A-15",

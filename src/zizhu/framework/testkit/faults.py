@@ -222,7 +222,7 @@ class Faults:
 
     def _spoil(self, *, restore: bool) -> None:
         """A disk is lost, or put back to what it was a while ago."""
-        position = sorted(self._left)[0]
+        position = min(self._left)
         del self._left[position]
         member = self.world.members[position]
         self.count("restore" if restore else "wipe", member)

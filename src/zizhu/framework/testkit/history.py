@@ -4,6 +4,7 @@ Decides how a client writes down what was acknowledged (durably, before it count
 by its API, and what must be true of the two. Refuses to know how a member was disturbed.
 """
 
+import itertools
 import json
 import os
 from collections import Counter
@@ -166,7 +167,7 @@ class History:
     def gap_ms(self, since: int) -> int:
         """The longest time between two blocks one after the other, from the first above height `since` on."""
         heights = sorted(height for height in self.times_ms if height >= since)
-        return max((self.times_ms[b] - self.times_ms[a] for a, b in zip(heights, heights[1:], strict=False)), default=0)
+        return max((self.times_ms[b] - self.times_ms[a] for a, b in itertools.pairwise(heights)), default=0)
 
 
 def notes_of(acknowledged: Iterable[Acknowledged]) -> Counter[str]:
@@ -177,7 +178,7 @@ def notes_of(acknowledged: Iterable[Acknowledged]) -> Counter[str]:
 def longest_silence_ms(acknowledged: Sequence[Acknowledged], *, from_ms: int, to_ms: int) -> int:
     """The longest time in which no client was told anything, between two moments of the monotonic clock."""
     times = [from_ms, *(each.at_ms for each in acknowledged if from_ms <= each.at_ms <= to_ms), to_ms]
-    return max(b - a for a, b in zip(times, times[1:], strict=False))
+    return max(b - a for a, b in itertools.pairwise(times))
 
 
 def as_json(values: dict[str, object]) -> str:

@@ -25,14 +25,16 @@ from zizhu.chain.network.wire import Wire
 from zizhu.chain.node.boot import BootSetup, boot
 from zizhu.chain.node.machine import NodeMachine
 from zizhu.chain.storage.port import Change
-from zizhu.framework.testkit.checkers import BlockSeen, CommitSeen
+from zizhu.framework.testkit.checkers import CommitSeen
 from zizhu.framework.testkit.consortium import Consortium, found
 from zizhu.framework.testkit.fakes import engine as native
 from zizhu.framework.testkit.fakes.accounts import Asking, TestAccount, invoking
 from zizhu.framework.testkit.fakes.suite import suite as counterfeit
 from zizhu.framework.testkit.faults import Plan
 from zizhu.framework.testkit.member import Machine, SimulatedMember
-from zizhu.framework.testkit.small_node import Held, SmallNode, block_record_decoder
+from zizhu.framework.testkit.possible import BlockSeen
+from zizhu.framework.testkit.small_chain import Held, block_record_decoder
+from zizhu.framework.testkit.small_node import SmallNode
 from zizhu.framework.testkit.workload import Make
 
 _FOUND: dict[tuple[str, int], Consortium] = {}

@@ -5,12 +5,13 @@ and puts what is sent into a list that a test delivers, alters, reorders or lose
 the simulator does that.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 
 from zizhu.chain.consensus.pbft.engine import build as build_pbft
+from zizhu.chain.consensus.port import ConsensusEngine, Setting
 from zizhu.chain.consensus.solo.engine import build as build_solo
 from zizhu.chain.crypto.hashing import genesis_contract_id
 from zizhu.chain.crypto.port import Suite
@@ -32,7 +33,7 @@ from zizhu.framework.testkit.fakes.accounts import Asking, TestAccount, invoking
 from zizhu.framework.testkit.fakes.disk import FakeDisk
 from zizhu.framework.testkit.fakes.suite import suite as counterfeit
 
-FACTORIES = {"pbft": build_pbft, "solo": build_solo}
+FACTORIES: Mapping[str, Callable[[Setting], ConsensusEngine]] = {"pbft": build_pbft, "solo": build_solo}
 
 
 @dataclass
@@ -66,7 +67,7 @@ class NodeSeat:
                 suite=consortium.suite,
                 suites=council.suites,
                 engines=consortium.engines,
-                consensus=FACTORIES[consortium.genesis.genesis.record.engine],
+                consensus=self._engine,
                 me=self.id,
                 block_log=self.logs["blocks"],
                 vote_log=self.logs["votes"],
@@ -75,6 +76,10 @@ class NodeSeat:
                 seed=0,
             )
         )
+
+    def _engine(self, setting: Setting) -> ConsensusEngine:
+        self.engine = FACTORIES[self.council.consortium.genesis.genesis.record.engine](setting)
+        return self.engine
 
     def start(self) -> None:
         """The driver runs, and all links are up."""
@@ -184,33 +189,42 @@ class NodeSeat:
 
 
 class NodeCouncil:
-    """`size` members (one: solo), a bank that gives each of `accounts` 1,000, and the mail between them."""
+    """`size` members (one: solo), a bank that gives each of `accounts` 1,000, and the mail between them.
+
+    Another consortium may be given instead, with what its ledger needs; nobody has booted in it yet then.
+    """
 
     def __init__(
         self,
         size: int = 4,
         *,
-        suite: Suite = counterfeit,
         parameters: Parameters | None = None,
-        contracts: tuple[GenesisContract, ...] = (),
+        consortium: Consortium | None = None,
+        suites: Mapping[int, Suite] | None = None,
     ) -> None:
-        self.accounts = [TestAccount(suite, number) for number in range(12)]
-        balances: list[Value] = [part for account in self.accounts for part in (bytes(account.id), 1000)]
-        bank = GenesisContract("bank", native.NAME, native.SOURCE, encode_arguments(balances))
-        self.consortium: Consortium = found(
-            size,
-            suite=suite,
-            parameters=parameters,
-            contracts=(bank, *contracts),
-            engines={native.NAME: native.engine},
-            engine="pbft" if size > 1 else "solo",
-        )
-        self.bank = genesis_contract_id(suite, "bank")
-        self.suites = {suite.code: suite}
+        self.accounts = [TestAccount(counterfeit, number) for number in range(12)]
+        self.bank = genesis_contract_id(counterfeit, "bank")
+        self.consortium: Consortium = consortium or self._with_bank(size, parameters)
+        self.suites: Mapping[int, Suite] = suites or {counterfeit.code: counterfeit}
         self.mail: list[Letter] = []
         self.now = Instant(1_000, GENESIS_TIME_MS + 1_000)
         self.seats = [NodeSeat(self, member) for member in self.consortium.members]
         self.by_id = {seat.id: seat for seat in self.seats}
+        if consortium is None:
+            self.boot()
+
+    def _with_bank(self, size: int, parameters: Parameters | None) -> Consortium:
+        balances: list[Value] = [part for account in self.accounts for part in (bytes(account.id), 1000)]
+        return found(
+            size,
+            parameters=parameters,
+            contracts=(GenesisContract("bank", native.NAME, native.SOURCE, encode_arguments(balances)),),
+            engines={native.NAME: native.engine},
+            engine="pbft" if size > 1 else "solo",
+        )
+
+    def boot(self) -> None:
+        """Everybody, from what its disk holds."""
         for seat in self.seats:
             seat.boot()
 

@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from zizhu.framework.testkit.checkers import Violation
 from zizhu.framework.testkit.faults import Plan, draw_plan
 from zizhu.framework.testkit.kinds import SmallKind, WholeKind
+from zizhu.framework.testkit.possible import Violation
 from zizhu.framework.testkit.simulator import Kind, Simulation
 
 BLOCKS_COUNTED = 20
@@ -67,10 +67,14 @@ class Report:
     def lines(self) -> list[str]:
         """For people."""
         shown = [
-            f"{self.seeds} seeds, {self.counting} of them count, {self.with_member_faults} with a crashing or "
-            f"Byzantine member, {len(self.failed)} failed",
-            f"{self.events} events in {self.seconds:.1f} s: {self.events / max(self.seconds, 0.001):.0f} events/s, "
-            f"{self.seconds / max(self.seeds, 1):.2f} s a seed",
+            (
+                f"{self.seeds} seeds, {self.counting} of them count, {self.with_member_faults} with a crashing or "
+                f"Byzantine member, {len(self.failed)} failed"
+            ),
+            (
+                f"{self.events} events in {self.seconds:.1f} s: {self.events / max(self.seconds, 0.001):.0f} events/s, "
+                f"{self.seconds / max(self.seeds, 1):.2f} s a seed"
+            ),
             "faults × state of the member they struck:",
         ]
         for name in sorted({name for name, _ in self.faults}):
@@ -97,7 +101,7 @@ def play(seed: int, *, kind: str = "whole", keep_trace: bool = False) -> Played:
         failure, check = str(violation), violation.check
     except AssertionError as error:
         check = "no assertion fails"
-        failure = f"an assertion of the product: {error or 'without words'} ({_where(error)})"
+        failure = f"an assertion of the product: {str(error) or 'without words'} ({_where(error)})"
     return Played(
         plan, failure, check, simulation.trace.digest, simulation.events, _counts(simulation),
         simulation.faults.total(), simulation.trace.lines,

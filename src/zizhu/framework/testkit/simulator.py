@@ -20,12 +20,13 @@ from zizhu.chain.node import events
 from zizhu.chain.node.events import Answer, Event
 from zizhu.chain.storage.port import Change
 from zizhu.framework.testkit.byzantine import Actor, make_actor
-from zizhu.framework.testkit.checkers import Checkers, ReadRecord, Violation
+from zizhu.framework.testkit.checkers import Checkers, CommitSeen
 from zizhu.framework.testkit.consortium import GENESIS_TIME_MS, Consortium
 from zizhu.framework.testkit.faults import Faults, Plan
 from zizhu.framework.testkit.heap import Heap
 from zizhu.framework.testkit.links import Links
 from zizhu.framework.testkit.member import Machine, SimulatedMember
+from zizhu.framework.testkit.possible import BlockSeen, Violation
 from zizhu.framework.testkit.trace import Trace, message_line
 from zizhu.framework.testkit.workload import Clients, Make
 
@@ -39,7 +40,10 @@ class Kind(Protocol):
     """Which node is simulated: how it boots, what it keeps, what its clients send."""
 
     name: str
-    read_record: ReadRecord
+
+    def read_record(self, data: bytes) -> tuple[bytes, BlockSeen] | CommitSeen | None:
+        """What a record of the block log says."""
+        ...
 
     def maker(self, consortium: Consortium) -> Make: ...
 

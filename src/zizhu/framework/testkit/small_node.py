@@ -19,7 +19,7 @@ from zizhu.chain.crypto.hashing import block_hash, transaction_id
 from zizhu.chain.model import block as model_block
 from zizhu.chain.model.block import Block, BlockHeader
 from zizhu.chain.model.certificate import Certificate
-from zizhu.chain.model.compact import Entry, SingleEntry
+from zizhu.chain.model.compact import SingleEntry
 from zizhu.chain.model.effects import Persist, Record, Report, Send, SetTimer, Sign
 from zizhu.chain.model.encoding import encode
 from zizhu.chain.model.errors import SpokeWrongly
@@ -37,10 +37,8 @@ from zizhu.chain.network.messages import (
 )
 from zizhu.chain.node import events
 from zizhu.chain.node.events import Accepted, Answer, Final, Published, Submitted
-from zizhu.chain.storage.port import Log
-from zizhu.framework.testkit.consortium import Consortium
+from zizhu.framework.testkit.small_chain import Adopted, Done, Job, SmallChain
 
-ROOT_EVERY = 10
 STATUS_EVERY_MS = 300
 FETCH_AGAIN_MS = 80
 SYNC_AGAIN_MS = 250
@@ -48,78 +46,13 @@ SYNC_COUNT = 16
 REGOSSIP_MS = 900
 
 
-class Held(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """Record of the block log: a block held whole and executed, not certified yet."""
-
-    block: Block
-
-
-class Adopted(msgspec.Struct, frozen=True, array_like=True, tag=2):
-    """Record of the block log: the certificate of a block held."""
-
-    certificate: Certificate
-
-
-block_record_decoder: msgspec.msgpack.Decoder[Held | Adopted] = msgspec.msgpack.Decoder(Held | Adopted)
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """An executed block."""
-
-    block: Block
-    ready: port.Ready
-    ids: tuple[bytes, ...]
-    ancestors_ids: frozenset[bytes]
-
-    def executed(self) -> port.Executed:
-        """What the engine is told of it."""
-        entries: list[Entry] = [SingleEntry(each, ZERO_HASH) for each in self.ids]
-        return port.Executed(self.ready, self.block.header, tuple(entries))
-
-
-@dataclass(slots=True)
-class Job:
-    """A block the engine wants executed; `turn` is the next source to ask."""
-
-    block: BlockHash
-    header: BlockHeader | None
-    entries: tuple[Entry, ...]
-    sources: tuple[MemberId, ...]
-    fresh: bool
-    asked_ms: int | None = None
-    turn: int = 0
-
-
-@dataclass(slots=True)
-class Waiting:
-    """A transaction in the pool."""
-
-    item: Single
-    since_ms: int
-    told_ms: int
-
-
 @dataclass
-class SmallNode:
+class SmallNode(SmallChain):
     """One member. See `step`."""
 
-    consortium: Consortium
-    me: MemberId
-    block_log: Log
-    vote_log: Log
-    seed: int
-    now: Instant = Instant(0, 0)
-    chain: list[Done] = field(default_factory=list)
-    certificates: list[Certificate | None] = field(default_factory=list)
-    done: dict[BlockHash, Done] = field(default_factory=dict)
-    bodies: dict[BlockHash, Block] = field(default_factory=dict)
-    pool: dict[bytes, Waiting] = field(default_factory=dict)
-    places: dict[bytes, int] = field(default_factory=dict)
     jobs: dict[BlockHash, Job] = field(default_factory=dict)
     awaited: dict[bytes, list[int]] = field(default_factory=dict)
     fetching: tuple[MemberId, int] | None = None
-    out: list[events.Effect] = field(default_factory=list)
     queue: deque[port.Event] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
@@ -153,39 +86,7 @@ class SmallNode:
         )
         self.engine = build(setting)
 
-    def _replay(self) -> None:
-        for record in self.block_log.records():
-            kept = block_record_decoder.decode(record.data)
-            if isinstance(kept, Held):
-                self.bodies[block_hash(self.consortium.suite, kept.block.header)] = kept.block
-                continue
-            block = BlockHash(kept.certificate.block)
-            done = self._run(self.bodies[block], self.head)
-            assert isinstance(done, Done), done
-            self._extend(done, kept.certificate)
-
-    def _try_hold(self, block: BlockHash) -> None:
-        """Execute a held block again if its ancestors are here."""
-        if block in self.done or block not in self.bodies:
-            return
-        body = self.bodies[block]
-        parent = BlockHash(body.header.parent)
-        if body.header.height <= self.head.ready.height:
-            return
-        if parent != self.head.ready.block:
-            self._try_hold(parent)
-        below = self._known(parent)
-        if below is not None:
-            done = self._run(body, below)
-            if isinstance(done, Done):
-                self.done[block] = done
-
     # -- what a driver sees ------------------------------------------------------------------------------------
-
-    @property
-    def head(self) -> Done:
-        """The last committed block."""
-        return self.chain[-1]
 
     def step(self, now: Instant, event: events.Event) -> Sequence[events.Effect]:
         """As the machine of a whole node."""
@@ -219,13 +120,10 @@ class SmallNode:
             return
         while self.queue:
             told = self.queue[0]
-            if not (isinstance(told, port.Executed) and not self._still_here(told)):
+            if not isinstance(told, port.Executed) or self._is_here(told.ready):
                 for effect in self.engine.step(self.now, told):
                     self._do(effect)
             self.queue.popleft()
-
-    def _still_here(self, told: port.Executed) -> bool:
-        return told.ready.block in self.done or told.ready.height <= self.head.ready.height
 
     def _do(self, effect: port.Effect) -> None:
         match effect:
@@ -284,39 +182,6 @@ class SmallNode:
         self._tell(port.Built(done.executed()))
         self._pool_changed()
 
-    def _hold(self, done: Done) -> None:
-        block = done.ready.block
-        self.done[block] = done
-        self.bodies[block] = done.block
-        self.out.append(Persist((Record("blocks", encode(Held(done.block))),)))
-
-    def _run(self, block: Block, parent: Done) -> Done | str:
-        """Execute: the block's outcome on its parent, or the rule it breaks."""
-        header, ready, suite = block.header, parent.ready, self.consortium.suite
-        if header.height != ready.height + 1 or header.parent != ready.block:
-            return "parent"
-        if header.parent_outcome != ready.outcome or header.ledger != self.consortium.ledger:
-            return "parent_outcome"
-        if header.time_ms <= ready.time_ms or header.epoch_record != self.consortium.voters.record_hash:
-            return "header"
-        if any(not isinstance(item, Single) for item in block.items):
-            return "item"
-        ids = tuple(transaction_id(suite, item.body) for item in block.items if isinstance(item, Single))
-        if header.count != len(ids) or header.transaction_root != suite.hash(b"ids", encode(ids)):
-            return "transaction_root"
-        if len(dict.fromkeys(ids)) != len(ids) or any(each in parent.ancestors_ids for each in ids):
-            return "twice"
-        if header.witness_root != ZERO_HASH or header.proposer not in self.consortium.members:
-            return "header"
-        outcome = OutcomeHash(suite.hash(b"outcome", ready.outcome + encode(ids)))
-        root = header.height % ROOT_EVERY == 0
-        hash_ = block_hash(suite, header)
-        made = port.Ready(header.height, hash_, ready.block, outcome, header.time_ms, has_root=root, count=len(ids))
-        return Done(block, made, ids, parent.ancestors_ids.union(ids) if ids else parent.ancestors_ids)
-
-    def _known(self, block: BlockHash) -> Done | None:
-        return self.head if block == self.head.ready.block else self.done.get(block)
-
     def _execute(self, asked: port.Execute) -> None:
         done = self.done.get(asked.block) or next(
             (each for each in self.chain[-16:] if each.ready.block == asked.block), None
@@ -363,17 +228,6 @@ class SmallNode:
             if other.block in self.jobs and other.block in self.bodies:
                 self._try(other)
 
-    def _assemble(self, job: Job) -> Block | None:
-        if job.header is None:
-            return None
-        found: list[Single] = []
-        for entry in job.entries:
-            waiting = self.pool.get(entry.transaction) if isinstance(entry, SingleEntry) else None
-            if waiting is None:
-                return None
-            found.append(waiting.item)
-        return Block(job.header, list(found))
-
     def _ask(self, job: Job) -> None:
         if not job.sources or (job.asked_ms is not None and self.now.monotonic_ms - job.asked_ms < FETCH_AGAIN_MS):
             return
@@ -394,18 +248,6 @@ class SmallNode:
             for client in self.awaited.pop(each, []):
                 self.out.append(Answer(client, Final(_receipt(each, height, index))))
         self._pool_changed()
-
-    def _extend(self, done: Done, certificate: Certificate) -> None:
-        assert done.ready.parent == self.head.ready.block and done.ready.height == len(self.chain)
-        self.chain.append(done)
-        self.certificates.append(certificate)
-        for each in done.ids:
-            self.pool.pop(each, None)
-            self.places[each] = done.ready.height
-        for block in [b for b, other in self.done.items() if other.ready.height <= done.ready.height]:
-            del self.done[block]
-        for block in [b for b, each in self.bodies.items() if each.header.height < done.ready.height - 16]:
-            del self.bodies[block]
 
     def _drop(self, keep: tuple[BlockHash, ...]) -> None:
         kept: dict[BlockHash, Done] = {}
@@ -438,7 +280,7 @@ class SmallNode:
             case Status():
                 self._tell(port.PeerStatus(peer, message.view, message.active, message.height))
             case FetchBlock():
-                self.out.append(Send((peer,), WholeBlock(message.block, self._body(BlockHash(message.block)))))
+                self.out.append(Send((peer,), WholeBlock(message.block, self.bodies.get(BlockHash(message.block)))))
             case WholeBlock():
                 self._whole(message)
             case FetchCertified():
@@ -449,9 +291,6 @@ class SmallNode:
                 self._tell(port.Received(peer, message))
             case _:
                 pass
-
-    def _body(self, block: BlockHash) -> Block | None:
-        return self.bodies.get(block)
 
     def _whole(self, message: WholeBlock) -> None:
         job = self.jobs.get(BlockHash(message.block))
@@ -532,12 +371,6 @@ class SmallNode:
                     waiting.told_ms = self.now.monotonic_ms
 
     # -- clients -----------------------------------------------------------------------------------------------
-
-    def _add(self, item: Single) -> bytes:
-        each = transaction_id(self.consortium.suite, item.body)
-        if each not in self.places and each not in self.pool:
-            self.pool[each] = Waiting(item, self.now.monotonic_ms, self.now.monotonic_ms)
-        return each
 
     def _asked(self, asked: events.Asked) -> None:
         match asked.request:

@@ -111,8 +111,8 @@ def begin(s: State) -> None:
     """First step of a running member: open the vote log, ask the peers what they remember of us."""
     if not s.opened:
         s.opened = True
-        # One barrier: a log that is open and does not say that it was missing would look whole at the next start.
-        s.persist(Opened(s.voters.ledger), *((Lost(s.lost),) if s.lost else ()))
+        # The loss first: a torn log that is open and does not say that it was missing would look whole next time.
+        s.persist(*((Lost(s.lost),) if s.lost else ()), Opened(s.voters.ledger))
     if s.lost:
         s.recalling = False
         s.out.append(Report("memory_lost", {"reason": s.lost}))

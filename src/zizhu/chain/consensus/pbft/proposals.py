@@ -35,8 +35,8 @@ def receive(s: State, peer: MemberId, proposal: Proposal) -> None:
             s.fault(peer, "equivocation", height=header.height, view=s.view, phase=PREPARE)
             timing.request_view_change(s, "equivocation")
         return
-    is_tip = s.tip is not None and header.height == s.tip.height
-    if not is_tip and header.proposer != peer:
+    is_fresh = s.tip is None or header.height > s.tip.height
+    if is_fresh and header.proposer != peer:
         s.fault(peer, "proposal_proposer", height=header.height)
         return
     vote = Vote(proposal.epoch, s.view, PREPARE, header.height, block, proposal.outcome, proposal.signature)

@@ -149,6 +149,7 @@ def _commit_vote(s: State, certificate: Certificate, ready: Ready, *, is_tip: bo
         while chain[-1].height > s.head.height + 1:
             below = s.known.get(chain[-1].parent)
             if below is None:
+                _ask_ancestor(s, certificate, chain[-1])
                 return False
             chain.append(below.ready)
     chain.reverse()
@@ -164,6 +165,15 @@ def _commit_vote(s: State, certificate: Certificate, ready: Ready, *, is_tip: bo
             cast(s, COMMIT, each.height, (each.block, each.outcome), before=before)
             before = None
     return True
+
+
+def _ask_ancestor(s: State, tip: Certificate, child: Ready) -> None:
+    """An ancestor of the tip that the node executed long ago, and that this engine has forgotten or never heard of."""
+    slot = s.slot(child.height - 1)
+    if not slot.asked:
+        slot.asked = True
+        signers = tuple(MemberId(each.member) for each in tip.signatures if each.member != s.me)
+        s.out.append(Execute(child.parent, None, (), signers, fresh=False))
 
 
 def _certified(s: State, height: int, slot: Slot) -> bool:

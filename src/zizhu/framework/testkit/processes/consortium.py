@@ -112,7 +112,7 @@ class Consortium:
         for member in self.members:
             status = member.status() or {}
             shown = {key: status.get(key) for key in ("state", "reason", "view", "leader_name", "height", "outcome")}
-            parts.append(f"-- {member.name} running={member.running} {shown}\n{member.tail(12)}")
+            parts.append(f"-- {member.name} running={member.running} {shown}\n{member.tail(16)}")
         return "\n".join(parts)
 
 

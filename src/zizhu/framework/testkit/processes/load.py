@@ -34,6 +34,7 @@ from zizhu.framework.sdk.transactions import (
     sign_single,
 )
 from zizhu.framework.testkit.history import Acknowledged, AcknowledgedLog, read_acknowledged
+from zizhu.framework.testkit.processes.consortium import Consortium
 from zizhu.framework.testkit.processes.ledger import NOTE, register_id
 from zizhu.framework.testkit.processes.member import environment
 from zizhu.framework.testkit.processes.waiting import now_ms, until
@@ -140,8 +141,12 @@ class Client:
         """SIGTERM; returns when all it sent was acknowledged. Raises AssertionError with what it complained of."""
         self._child.send_signal(signal.SIGTERM)
         code = self._child.wait(timeout=within_s)
-        complaint = self._errors.read_text(encoding="utf-8")
+        complaint = self.complaint()
         assert code == 0 and not complaint, f"{self.log.stem} ended with {code}: {complaint}"
+
+    def complaint(self) -> str:
+        """What it wrote to its standard error: nothing, when all is well."""
+        return self._errors.read_text(encoding="utf-8")
 
     def discard(self) -> None:
         """End it, for the end of a test."""
@@ -153,8 +158,12 @@ class Client:
 class Load:
     """Several clients at work on one network; leaving the context ends them."""
 
-    def __init__(self, directory: Path, folder: Path, *, clients: int = 2, threads: int = 4, bundle: int = 64) -> None:
+    def __init__(
+        self, consortium: Consortium, folder: Path, *, clients: int = 2, threads: int = 4, bundle: int = 64
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self._consortium = consortium
+        directory = consortium.directory
         self.clients = [Client(directory, folder, number, threads=threads, bundle=bundle) for number in range(clients)]
 
     def __enter__(self) -> "Load":
@@ -166,19 +175,28 @@ class Load:
         for client in self.clients:
             client.discard()
 
+    def _describe(self) -> str:
+        """What the clients complain of, and the members."""
+        complaints = [f"-- {client.log.stem}: {client.complaint()}" for client in self.clients]
+        return "\n".join([*complaints, self._consortium.describe()])
+
     def acknowledged(self) -> list[Acknowledged]:
         """What all clients were told so far, in the order of time."""
         return read_acknowledged(client.log for client in self.clients)
 
     def goes_on(self, count: int = 20, *, within_s: float = 60.0) -> int:
-        """Returns when every client was told of `count` more transactions; the moment of the last. Raises TooLate."""
+        """Returns when every client was told of `count` more transactions; the moment of the last.
+
+        Raises TooLate, with what every member says of itself.
+        """
         before = [len(read_acknowledged([client.log])) for client in self.clients]
 
         def look() -> bool:
             now = [len(read_acknowledged([client.log])) for client in self.clients]
             return all(after >= first + count for first, after in zip(before, now, strict=True))
 
-        until(look, f"every client is told of {count} more transactions than {before}", within_s=within_s)
+        what = f"every client is told of {count} more transactions than {before}"
+        until(look, what, within_s=within_s, explain=self._describe)
         return self.acknowledged()[-1].at_ms
 
     def stop(self) -> list[Acknowledged]:

@@ -87,12 +87,12 @@ class MemberProcess:
     def kill(self) -> None:
         """kill -9; returns when it is gone."""
         self.signal(signal.SIGKILL)
-        self._ended(within_s=5.0)
+        self.ended(within_s=5.0)
 
     def stop(self) -> int:
         """SIGTERM; its exit code."""
         self.signal(signal.SIGTERM)
-        return self._ended(within_s=STOP_WITHIN_S)
+        return self.ended(within_s=STOP_WITHIN_S)
 
     def pause(self) -> None:
         """SIGSTOP: it does nothing, and its sockets stay open."""
@@ -107,17 +107,14 @@ class MemberProcess:
         assert self._child is not None
         self._child.send_signal(number)
 
-    def ended(self, *, within_s: float = 15.0) -> int:
-        """The exit code of a member that ends by itself. Raises subprocess.TimeoutExpired."""
-        return self._ended(within_s=within_s)
-
     def discard(self) -> None:
         """End it whatever its state, for the end of a test."""
         if self.running:
             self.resume()
             self.kill()
 
-    def _ended(self, *, within_s: float) -> int:
+    def ended(self, *, within_s: float = STOP_WITHIN_S) -> int:
+        """The exit code of a member that ends by itself. Raises subprocess.TimeoutExpired."""
         assert self._child is not None
         code = self._child.wait(timeout=within_s)
         if self._lifeline >= 0:

@@ -8,9 +8,9 @@ import pytest
 
 from zizhu.chain.model.errors import Busy
 from zizhu.chain.model.ids import TransactionId
-from zizhu.chain.node import desk as room
+from zizhu.chain.node.clients import WAITERS_MAX
 from zizhu.chain.node.desk import ClientDesk
-from zizhu.chain.node.events import Asked, Await, Expired, Forget, Submit, Submitted
+from zizhu.chain.node.events import Asked, Await, Expired, Forget, Reply, Submit, Submitted
 
 ID = TransactionId(bytes(32))
 T = TypeVar("T")
@@ -81,17 +81,15 @@ def test_who_goes_away_is_forgotten() -> None:
     assert [each.request for each in _play(story)[1]] == [Await(ID), Forget()]
 
 
-def test_too_many_waiters_are_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_waiters_are_busy() -> None:
     """Above the limit one is told to come back, and nothing is posted."""
-    monkeypatch.setattr(room, "WAITERS_MAX", 1)
 
     async def story(desk: ClientDesk, posted: list[Asked]) -> None:
-        waiting = asyncio.create_task(desk.receipt(ID, timeout_ms=50))
-        await asyncio.sleep(0)
+        nobody: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        desk._clients = dict.fromkeys(range(-WAITERS_MAX, 0), nobody)
         with pytest.raises(Busy):
             await desk.receipt(ID, timeout_ms=50)
-        assert len(posted) == 1
-        await waiting
+        assert posted == []
 
     _play(story)
 

@@ -1,0 +1,47 @@
+"""A member that finds its vote log missing does not forget that it did."""
+
+import pytest
+
+from zizhu.chain.consensus.certificate import electorate
+from zizhu.chain.consensus.pbft.engine import Pbft
+from zizhu.chain.consensus.port import Ready, Setting, Started
+from zizhu.chain.crypto.hashing import ledger_id
+from zizhu.chain.model.effects import Persist
+from zizhu.chain.model.ids import BlockHash, Instant, LedgerId, OutcomeHash
+from zizhu.framework.testkit.fakes import ledger as fakes
+from zizhu.framework.testkit.fakes.suite import suite
+
+GENESIS = fakes.genesis()
+LEDGER = LedgerId(ledger_id(suite, GENESIS.genesis))
+VOTERS = electorate(suite, LEDGER, GENESIS.genesis.record)
+HASH = bytes(32)
+
+
+def engine(votes: tuple[bytes, ...]) -> Pbft:
+    """A member whose block log holds ten blocks."""
+    head = Ready(10, BlockHash(HASH), BlockHash(HASH), OutcomeHash(HASH), 10, True, 1)
+    return Pbft(
+        Setting(
+            me=VOTERS.members[0],
+            voters=VOTERS,
+            head=head,
+            head_certificate=None,
+            epoch_start=0,
+            votes=votes,
+            disk_was_used=True,
+        )
+    )
+
+
+@pytest.mark.row("A-15")
+def test_a_missing_vote_log_is_remembered_as_lost() -> None:
+    """A member whose vote log is missing never votes again with that key: also not after a second start, when it
+    finds the log that the first one began, and also not when the crash came between its first records."""
+    effects = engine(()).step(Instant(0, 0), Started())
+    written = [record.data for effect in effects if isinstance(effect, Persist) for record in effect.records]
+    assert written
+    for torn in range(len(written) + 1):
+        again = engine(tuple(written[:torn]))
+        again.step(Instant(0, 0), Started())
+        said = again.status()
+        assert (said.voting, said.reason) == (False, "vote_log_missing"), f"after {torn} records"
