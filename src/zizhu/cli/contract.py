@@ -52,7 +52,10 @@ NO_SOURCE = ErrorCode(
 
 Contract = Annotated[str, typer.Argument(help="Name or id · 合约名称或标识")]
 Method = Annotated[str, typer.Argument(help="Method · 方法")]
-Arguments = Annotated[list[str] | None, typer.Argument(metavar="ARGS...", help="JSON, or text · JSON 或文本")]
+Arguments = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="ARGS...", help="JSON; what is no JSON is text: 5 '\"5\"' five '[1, 2]' · JSON,否则为文本"),
+]
 Source = Annotated[Path, typer.Argument(metavar="FILE", help="Source · 源代码")]
 Engine = Annotated[str, typer.Option("--engine", help="Contract engine · 合约引擎")]
 
