@@ -10,6 +10,7 @@ import typer
 from zizhu.chain.model.errors import ZizhuError
 from zizhu.chain.model.genesis import GenesisContract
 from zizhu.cli.terminal import AsJson, Language, Terminal, terminal
+from zizhu.framework.devtools.gate import run_gate
 from zizhu.framework.devtools.results import Row
 from zizhu.framework.devtools.session import Order, measure
 from zizhu.framework.devtools.workloads import Registrations, Transfers, Workload
@@ -24,6 +25,7 @@ EXPECTED_TPS_OTHER = 14_000
 
 @app.callback()
 def bench(
+    context: typer.Context,
     suite: Annotated[str, typer.Option(help="guomi | international · 密码套件")] = "guomi",
     bundle: Annotated[int, typer.Option(help="Transactions under one signature · 每个签名的交易数")] = 1,
     workload: Annotated[str, typer.Option(help="transfer | voucher · 负载")] = "transfer",
@@ -32,12 +34,15 @@ def bench(
     rate: Annotated[float, typer.Option(help="Rate of the open loop; default: half of saturation · 开环速率")] = 0.0,
     half: Annotated[float, typer.Option(help="Seconds of the open loop, 0 for none · 开环秒数")] = 10.0,
     expected: Annotated[int, typer.Option(help="Load to sign for a second, in transactions")] = 0,
+    profile: Annotated[bool, typer.Option("--profile", help="Shares by stage; needs py-spy · 按阶段统计")] = False,
     keep: Annotated[Path | None, typer.Option(help="Folder to leave the network in · 保留网络的文件夹")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the raw figures there · 原始数据文件")] = None,
     as_json: AsJson = False,
     language: Language = "",
 ) -> None:
     """Four members, durable, over TLS, every signature checked by each. Exit code 1 when the run does not count."""
+    if context.invoked_subcommand is not None:
+        return
     speaker = terminal(language, as_json=as_json)
     try:
         chosen = known_suite(suite)
@@ -50,6 +55,7 @@ def bench(
             half_s=half,
             rate=rate,
             expected_tps=expected or EXPECTED_TPS.get((suite, bundle > 1), EXPECTED_TPS_OTHER),
+            profile=profile,
             keep=keep,
         )
         row = measure(order, lambda text: speaker.err.print(text, style="dim", markup=False))
@@ -60,6 +66,26 @@ def bench(
     show(row, speaker)
     if row.faults:
         raise typer.Exit(1)
+
+
+@app.command()
+def gate(
+    record: Annotated[Path | None, typer.Option(help="Write the ratio there as the new record")] = None,
+    as_json: AsJson = False,
+    language: Language = "",
+) -> None:
+    """A short run, and its processor time a transaction in verifications. · 短测:每笔交易的处理器时间"""
+    speaker = terminal(language, as_json=as_json)
+    try:
+        row = run_gate(lambda text: speaker.err.print(text, style="dim", markup=False))
+    except ZizhuError as error:
+        speaker.fail(error)
+    show(row, speaker)
+    if row.faults:
+        raise typer.Exit(1)
+    if record is not None:
+        kept = {"ratio": round(row.ratio, 2), "when": row.when, "machine": row.machine}
+        record.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
 def _workload(name: str) -> Workload:
@@ -80,17 +106,20 @@ def show(row: Row, speaker: Terminal) -> None:
     if speaker.as_json:
         speaker.emit(json.loads(msgspec.json.encode(row)), "")
         return
-    lines = [
-        row.name,
-        f"  {row.tps:,.0f} TPS at saturation ({', '.join(f'{span.tps:,.0f}' for span in row.spans)})",
-        f"  {row.members_us:.0f} µs CPU per transaction over {row.members} members, clients {row.clients_us:.0f} µs;"
-        f" {row.ratio:.2f} verifications of {row.verification_us:.1f} µs ({row.rung})",
-        f"  saturated p50 {row.saturated.p50_ms:.0f} ms, p99 {row.saturated.p99_ms:.0f} ms"
-        f" · at {row.half.rate:,.0f} TPS p50 {row.half.p50_ms:.0f}, p95 {row.half.p95_ms:.0f},"
-        f" p99 {row.half.p99_ms:.0f} ms ({row.half.members_us:.0f} µs CPU each) · idle p50 {row.idle.p50_ms:.0f}, p99 {row.idle.p99_ms:.0f} ms",
-        f"  {max(row.resident_bytes) / 1e6:.0f} MB a member, {row.disk_bytes_per_transaction / row.members:.0f} bytes"
-        f" on a member's disk per transaction, {row.block_size:.0f} transactions a block at saturation",
-        f"  signatures: {row.signatures_in_chain:,} in the chain, verified {row.signatures_verified}",
-    ]
+    spans = ", ".join(f"{span.tps:,.0f}" for span in row.spans)
+    half, idle = row.half, row.idle
+    disk = row.disk_bytes_per_transaction / row.members
+    lines = [row.name, f"  {row.tps:,.0f} TPS at saturation ({spans}), {row.block_size:.0f} transactions a block"]
+    lines.append(
+        f"  {row.members_us:.0f} µs CPU a transaction over {row.members} members, clients {row.clients_us:.0f} µs"
+    )
+    lines.append(f"  {row.ratio:.2f} verifications of {row.verification_us:.1f} µs ({row.rung})")
+    lines.append(f"  saturated p50 {row.saturated.p50_ms:.0f} ms, p99 {row.saturated.p99_ms:.0f} ms")
+    lines.append(f"  at {half.rate:,.0f} TPS p50 {half.p50_ms:.0f}, p95 {half.p95_ms:.0f}, p99 {half.p99_ms:.0f} ms")
+    lines.append(f"  idle p50 {idle.p50_ms:.0f}, p99 {idle.p99_ms:.0f} ms")
+    lines.append(f"  {max(row.resident_bytes) / 1e6:.0f} MB a member, {disk:.0f} bytes a transaction on each disk")
+    lines.append(f"  signatures: {row.signatures_in_chain:,} in the chain, verified {row.signatures_verified}")
+    if row.stages:
+        lines.append("  " + ", ".join(f"{stage} {share:.0%}" for stage, share in row.stages.items()))
     lines += [f"  NOT VALID: {fault}" for fault in row.faults] or ["  valid"]
     speaker.out.print("\n".join(lines), markup=False)

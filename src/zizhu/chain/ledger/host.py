@@ -45,6 +45,11 @@ class Caller(msgspec.Struct, frozen=True):
 class ContractHost:
     """Implements `contracts.port.Host`; one value a call. `emitted` are the events so far."""
 
+    __slots__ = (
+        "_head", "_reader", "_suites", "_writer", "caller", "contract", "emitted", "height", "origin", "read_only",
+        "time_ms", "transaction",
+    )  # fmt: skip
+
     def __init__(
         self, setting: Setting, caller: Caller, contract: bytes, *, reader: StateReader, writer: Overlay | None
     ) -> None:

@@ -5,7 +5,7 @@ Refuses to know whether a signature is good (it says what is to be verified) and
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -39,6 +39,8 @@ from zizhu.chain.model.transaction import (
     submission_codec,
 )
 
+ACCOUNTS_KEPT = 16_384
+"""Accounts of public keys remembered: those of a consortium come again and again."""
 ID_BYTES = 32
 """A leaf of exactly this length is an id; a body is always longer."""
 LEAVES_PER_TRANSACTION = 4
@@ -153,6 +155,8 @@ class Reader:
     suites: Mapping[int, Suite]
     ledger: LedgerId
     parameters: Parameters
+    _accounts: dict[tuple[int, bytes], AccountId] = field(default_factory=dict)
+    """Accounts of keys seen lately, the oldest first."""
 
     def submission(self, raw: bytes | Submission) -> ParsedSubmission:
         """What a client hands in, or a peer gossips: every body is there.
@@ -259,10 +263,14 @@ class Reader:
         return fields, deploy_codec.decode(fields.payload)
 
     def _check_sender(self, sender: bytes, code: int, public_key: bytes) -> None:
-        suite = self.suites.get(code)
-        if suite is None:
-            raise AskedWrongly(UNKNOWN_SUITE, suite=code)
-        account = account_id(suite, public_key)
+        account = self._accounts.get((code, public_key))
+        if account is None:
+            suite = self.suites.get(code)
+            if suite is None:
+                raise AskedWrongly(UNKNOWN_SUITE, suite=code)
+            account = self._accounts[code, public_key] = account_id(suite, public_key)
+            if len(self._accounts) > ACCOUNTS_KEPT:
+                del self._accounts[next(iter(self._accounts))]
         if account != sender:
             raise AskedWrongly(WRONG_SENDER, sender=sender.hex(), account=account.hex())
 

@@ -6,11 +6,10 @@ how a store keeps its bytes.
 
 import re
 from collections.abc import Sequence
-from typing import assert_never
 
 from zizhu.chain.model.errors import AskedWrongly
 from zizhu.chain.storage import faults
-from zizhu.chain.storage.port import Change, Delete, Put
+from zizhu.chain.storage.port import Change, Put
 
 KEY_BYTES_MAX = 1024
 """Longest key, bytes: a state key (512) with every prefix a room may put in front."""
@@ -33,16 +32,10 @@ def check_name(name: str) -> str:
 def check_batch(batch: Sequence[Change]) -> None:
     """Raises AskedWrongly (`storage.key_bad`, `storage.value_bad`) if any change is out of bounds."""
     for change in batch:
-        if not 1 <= len(change.key) <= KEY_BYTES_MAX:
+        if not 1 <= len(change[0]) <= KEY_BYTES_MAX:
             raise AskedWrongly(faults.KEY_BAD, length=len(change.key), most=KEY_BYTES_MAX)
-        match change:
-            case Put(_, value):
-                if len(value) > VALUE_BYTES_MAX:
-                    raise AskedWrongly(faults.VALUE_BAD, length=len(value), most=VALUE_BYTES_MAX)
-            case Delete():
-                pass
-            case _:
-                assert_never(change)
+        if isinstance(change, Put) and len(change[1]) > VALUE_BYTES_MAX:
+            raise AskedWrongly(faults.VALUE_BAD, length=len(change.value), most=VALUE_BYTES_MAX)
 
 
 def check_limit(limit: int | None) -> None:

@@ -95,7 +95,8 @@ class Client:
         self._load: deque[Submission] = deque()
         self._idle: list[Connection] = []
         self._dice = random.Random(charge.seed)
-        self._ids = Path(charge.ids_path).open("ab")
+        self._ids_path = Path(charge.ids_path)
+        self._ids: list[bytes] = []
         self._member = charge.seed
 
     async def obey(self, order: dict[str, object]) -> dict[str, object]:
@@ -113,7 +114,9 @@ class Client:
                 await self._single(tally, count=_int(order["count"]), pause_ms=_int(order["pause_ms"]))
             case other:
                 raise AssertionError(f"order {other}")
-        self._ids.flush()
+        with self._ids_path.open("ab") as accepted:
+            accepted.write(b"".join(self._ids))
+        self._ids.clear()
         return {
             "load": sum(len(each.ids) for each in self._load),
             "seconds": time.monotonic() - began,
@@ -197,7 +200,7 @@ class Client:
             for submission, outcome in zip(batch, outcomes, strict=True):
                 if outcome.error is None:
                     tally.accepted += len(submission.ids)
-                    self._ids.write(b"".join(submission.ids))
+                    self._ids += submission.ids
                 elif outcome.error.retry_after_ms is not None:
                     again.append(submission)
                     wait_ms = max(wait_ms, outcome.error.retry_after_ms)

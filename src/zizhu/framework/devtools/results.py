@@ -57,7 +57,10 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One configuration, measured. `faults` says why the row does not count; empty when it does."""
+    """One configuration, measured. `faults` says why the row does not count; empty when it does.
+
+    `verification_us` is what one verification cost while the load ran, `verification_quiet_us` just before;
+    `stages` are shares of the members' processor time, empty unless they were asked for."""
 
     suite: str
     workload: str
@@ -67,8 +70,10 @@ class Row(msgspec.Struct, frozen=True):
     members: int
     rung: str
     verification_us: float
+    verification_quiet_us: float
     spans: list[Span]
     saturated: Latency
+    stages: dict[str, float]
     half: Latency
     idle: Latency
     resident_bytes: list[int]

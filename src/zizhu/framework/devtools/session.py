@@ -5,8 +5,10 @@ read off the members' block logs after the end; processor time comes from the op
 """
 
 import asyncio
+import itertools
 import json
 import shutil
+import statistics
 import sys
 import tempfile
 import time
@@ -24,8 +26,8 @@ from zizhu.chain.model.ids import LedgerId
 from zizhu.cloud.nodes.founding import Plan, found
 from zizhu.cloud.nodes.network import Network, node_folder, read_passphrase_file
 from zizhu.cloud.nodes.supervisor import Supervisor
-from zizhu.framework.devtools import audit, processes
-from zizhu.framework.devtools.calibrate import rung_of, verification_us
+from zizhu.framework.devtools import audit, processes, stages
+from zizhu.framework.devtools.calibrate import Calibration, rung_of
 from zizhu.framework.devtools.client import Charge
 from zizhu.framework.devtools.load import Press, make_signers
 from zizhu.framework.devtools.results import Latency, Row, Span
@@ -69,6 +71,7 @@ class Order:
     open_batch: int = 25
     members: int = 4
     parameters: Parameters = Parameters()
+    profile: bool = False
     keep: Path | None = None
 
 
@@ -274,11 +277,9 @@ async def _measure(order: Order, directory: Path, network: Network, say: Callabl
         await session.start()
         say("preparing the ledger")
         await session.prepare()
-        before_us = verification_us(order.suite)
         saturated = await _saturate(session, data)
         half = await _half(session, saturated)
         idle = await _idle(session)
-        after_us = verification_us(order.suite)
         said = await session.statuses()
         resident = [processes.resident_bytes(pid) for pid in session.pids()]
     finally:
@@ -296,9 +297,11 @@ async def _measure(order: Order, directory: Path, network: Network, say: Callabl
         signers=order.signers,
         members=order.members,
         rung=rung_of(order.suite),
-        verification_us=round(min(before_us, after_us), 2),
+        verification_us=round(saturated.verification_us, 2),
+        verification_quiet_us=round(saturated.verification_quiet_us, 2),
         spans=spans,
         saturated=saturated.latency,
+        stages=saturated.stages,
         half=half,
         idle=idle,
         resident_bytes=resident,
@@ -323,6 +326,9 @@ class Saturated:
     disk_from_ms: int
     disk_to_ms: int
     tps: float
+    verification_us: float
+    verification_quiet_us: float
+    stages: dict[str, float]
     faults: list[str]
 
     def committed(self, chain: audit.Chain) -> int:
@@ -333,7 +339,9 @@ class Saturated:
 async def _saturate(session: Session, data: Sequence[Path]) -> Saturated:
     """Warm up, then spans under a closed loop; the clock runs only while there is load."""
     order = session.order
-    seconds = order.warm_s + order.spans * order.span_s
+    seconds = order.warm_s + order.spans * order.span_s + (order.span_s if order.profile else 0)
+    calibration = Calibration(order.suite)
+    quiet_us = calibration.sample()
     session.say("signing the load")
     await session.sign(int(order.expected_tps * (seconds + 2)))
     session.say(f"saturating for {seconds:.0f} s")
@@ -343,9 +351,13 @@ async def _saturate(session: Session, data: Sequence[Path]) -> Saturated:
     )
     await asyncio.sleep(order.warm_s)
     marks = [session.mark()]
+    loaded_us = []
     for _ in range(order.spans):
-        await asyncio.sleep(order.span_s)
+        await asyncio.sleep(order.span_s / 2)
+        loaded_us.append(await asyncio.to_thread(calibration.sample))
+        await asyncio.sleep(max(0.0, marks[-1].wall_ms / 1000 + order.span_s - time.time()))
         marks.append(session.mark())
+    found = await stages.sample(session.pids(), order.span_s, session.directory) if order.profile else {}
     reports = await running
     await session.drained()
     disk_to_ms, disk_after = time.time_ns() // 1_000_000, sum(processes.folder_bytes(each) for each in data)
@@ -360,6 +372,9 @@ async def _saturate(session: Session, data: Sequence[Path]) -> Saturated:
         disk_from_ms=disk_from_ms,
         disk_to_ms=disk_to_ms,
         tps=accepted / seconds,
+        verification_us=statistics.median(loaded_us),
+        verification_quiet_us=quiet_us,
+        stages=found,
         faults=trouble,
     )
 
@@ -395,7 +410,7 @@ async def _idle(session: Session) -> Latency:
 def _spans(marks: list[Mark], chain: audit.Chain) -> list[Span]:
     """TPS and processor time of each span, counted on block times."""
     found = []
-    for start, end in zip(marks, marks[1:], strict=False):
+    for start, end in itertools.pairwise(marks):
         blocks = [each.count for each in chain.heights if start.wall_ms <= each.time_ms < end.wall_ms]
         count = sum(blocks)
         seconds = (end.wall_ms - start.wall_ms) / 1000

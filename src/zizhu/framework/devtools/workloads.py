@@ -22,7 +22,7 @@ OPENED_AT_ONCE = 2_500
 """Accounts that one transaction opens: well inside the steps that a transaction may use."""
 ACCOUNT_BYTES = 20
 
-BANK_SOURCE = b'''"""A bank: accounts with a balance, opened by whoever prepares the bench, and transfers between them."""
+BANK_SOURCE = b'''"""A bank: accounts with a balance, and transfers between them."""
 
 OPENING = 1000000000
 
@@ -57,9 +57,12 @@ def balance_of(account: bytes):
 
 
 class Workload(Protocol):
-    """A workload of one ledger. `name` is what reports call it."""
+    """A workload of one ledger."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        ...
 
     def contract(self) -> GenesisContract:
         """What the genesis installs."""

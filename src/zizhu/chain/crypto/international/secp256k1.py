@@ -6,8 +6,11 @@ Nonces are deterministic (RFC 6979).
 
 from collections.abc import Sequence
 from functools import lru_cache
+from hashlib import sha256
 
 from coincurve import PrivateKey, PublicKey
+from coincurve._libsecp256k1 import ffi, lib
+from coincurve.context import GLOBAL_CONTEXT
 
 from zizhu.chain.crypto.port import Signed
 from zizhu.chain.crypto.secret import checked_secret, draw_secret
@@ -41,17 +44,6 @@ def well_formed(signature: bytes) -> bool:
     return len(signature) == 64 and _ZERO < signature[:32] < _ORDER_BYTES and _ZERO < signature[32:] <= _HALF_BYTES
 
 
-def der_of(signature: bytes) -> bytes:
-    """SEQUENCE { INTEGER r, INTEGER s } of a well-formed signature."""
-    r = signature[:32].lstrip(b"\0")
-    s = signature[32:].lstrip(b"\0")
-    if r[0] & 0x80:
-        r = b"\0" + r
-    if s[0] & 0x80:
-        s = b"\0" + s
-    return b"0%c\x02%c%b\x02%c%b" % (len(r) + len(s) + 4, len(r), r, len(s), s)
-
-
 class Secp256k1:
     """ECDSA on secp256k1 with SHA-256."""
 
@@ -76,12 +68,20 @@ class Secp256k1:
 
     def verify(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
         """Whether `signature` is good; never raises."""
-        if not well_formed(signature):
-            return False
-        key = _parsed(public_key)
-        return key is not None and key.verify(der_of(signature), message)
+        return self.verify_many((Signed(public_key, message, signature),))[0]
 
     def verify_many(self, batch: Sequence[Signed]) -> list[bool]:
         """One verdict an item, in order; never raises."""
-        verify = self.verify
-        return [verify(public_key, message, signature) for public_key, message, signature in batch]
+        # The library's own calls: coincurve's `verify` takes DER only, which costs a tenth of the verification to make.
+        parsed = ffi.new("secp256k1_ecdsa_signature *")
+        context = GLOBAL_CONTEXT.ctx
+        verdicts = []
+        for public_key, message, signature in batch:
+            key = _parsed(public_key) if well_formed(signature) else None
+            good = (
+                key is not None
+                and lib.secp256k1_ecdsa_signature_parse_compact(context, parsed, signature) == 1
+                and lib.secp256k1_ecdsa_verify(context, parsed, sha256(message).digest(), key.public_key) == 1
+            )
+            verdicts.append(good)
+        return verdicts

@@ -11,7 +11,6 @@ more than a crash took is found by whoever compares the store with its block log
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import assert_never
 
 from rocksdict import (
     BlockBasedOptions,
@@ -30,7 +29,7 @@ from zizhu.chain.model.errors import AskedWrongly, ErrorCode, OperatingFault
 from zizhu.chain.storage import faults
 from zizhu.chain.storage.bounds import check_batch, check_limit, check_name, prefix_end, scan_start
 from zizhu.chain.storage.folder_format import claim_folder
-from zizhu.chain.storage.port import Change, Delete, Put
+from zizhu.chain.storage.port import Change, Put
 
 VERSION = 1
 """The newest format this program writes and reads."""
@@ -121,14 +120,12 @@ class RocksdbStore:
 
 def _packed(batch: Sequence[Change]) -> WriteBatch:
     packed = WriteBatch(raw_mode=True)
+    put = packed.put
     for change in batch:
-        match change:
-            case Put(key, value):
-                packed.put(key, value)
-            case Delete(key):
-                packed.delete(key)
-            case _:
-                assert_never(change)
+        if isinstance(change, Put):
+            put(change[0], change[1])
+        else:
+            packed.delete(change[0])
     return packed
 
 
