@@ -171,7 +171,7 @@ class Assembler:
             self._fault(peer, "block_hash", job)
             return
         parsed = self._ledger.parse_block(message.body, job.block, known=self._held)
-        if isinstance(parsed, Invalid) or not self._ledger.roots_hold(parsed):
+        if isinstance(parsed, Invalid) or not self._ledger.body_holds(parsed):
             self._fault(peer, "block_body", job)
             return
         job.header, job.parsed = header, parsed
@@ -259,6 +259,8 @@ class Assembler:
                 if held is None or not isinstance(held.submission, Bundle) or held.submission.header != entry.header:
                     return None
                 leaves = list(entry.transactions)
+                if len(leaves) != len(held.submission.leaves):
+                    return None
                 for position in taken:
                     leaves[position] = held.submission.leaves[position]
                 return Bundle(entry.header, leaves)
