@@ -1,28 +1,22 @@
 """Malformed input at every port but HTTP (test_api_malformed): an error with a code, never a crash, never a hang.
 
 Frames from a member's own link, at the machine and at a real process behind TLS; bytes from strangers before and
-after the handshake; every file that the product reads; every command of the command line. The cases are made from the
+after the handshake; every file that the product reads. Commands stand in test_malformed_commands. The cases are made from the
 schemas and from good samples, by fresh numbers.
 """
 
 import asyncio
 import contextlib
-import importlib
-import io
 import random
 import shutil
-import signal
 import socket
 import ssl
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Protocol
 
 import msgspec
 import pytest
-import typer
 
 from zizhu.chain.consensus.certificate import Strength
 from zizhu.chain.consensus.pbft.messages import MESSAGES as PBFT_MESSAGES
@@ -54,7 +48,6 @@ from zizhu.chain.node.config import load_config
 from zizhu.chain.node.identity import MemberFolder, links_wanted, open_member
 from zizhu.chain.node.run import load_suites
 from zizhu.chain.storage.files.log import open_log
-from zizhu.cli import main as command_line
 from zizhu.cloud.nodes.network import network_path, node_folder, read_network, read_passphrase_file
 from zizhu.framework.testkit.fakes.suite import suite
 from zizhu.framework.testkit.loopback import Seen
@@ -65,8 +58,9 @@ from zizhu.framework.testkit.processes.consortium import Consortium, register_co
 from zizhu.framework.testkit.processes.load import Load
 
 WIRE = Wire((*NETWORK_MESSAGES, *PBFT_MESSAGES))
-HANG_S = 20
 QUEUED_MAX = 100_000
+OURS = Parameters(rotation_load_ms=1 << 40, rotation_blocks=1 << 40)
+"""Nobody passes the lead on, so that any change of view is the work of the mad member."""
 
 
 class Effort(Protocol):
@@ -94,7 +88,7 @@ OWN = (
 def _story(*, ours: bool) -> list[msgspec.Struct]:
     """What members really say to each other in a story with blocks, a view change and a restart: of our own ledger
     what the last member says itself, or of another ledger everything."""
-    council = NodeCouncil(parameters=Parameters() if ours else Parameters(window=5)).start()
+    council = NodeCouncil(parameters=OURS if ours else Parameters(window=5)).start()
     council.seats[3].submit(council.call(0, 1), council.bundle(1, range(1, 6)))
     council.gossip()
     for seat in council.seats[1:]:
@@ -174,7 +168,7 @@ def _fetch(council: NodeCouncil) -> None:
 def test_frames_of_a_member_gone_mad_at_a_machine(frames: Frames, effort: Effort) -> None:
     """Whatever one member says, its peer decodes or refuses it, steps without an exception, and goes on agreeing with
     the two others; the mad member alone moves nobody to another view."""
-    council = NodeCouncil().start()
+    council = NodeCouncil(parameters=OURS).start()
     target, mad = council.seats[1], council.seats[3]
     mad.down = True
     nonces = dict.fromkeys(range(4, 12), 0)
@@ -223,7 +217,7 @@ def _healthy(consortium: Consortium, folder: Path) -> None:
         assert member.running
         log = member.log.read_text(encoding="utf-8", errors="replace")
         assert "Traceback" not in log and '"halted"' not in log, log[-3_000:]
-    with Load(consortium.directory, folder, clients=1, threads=1, bundle=1) as load:
+    with Load(consortium, folder, clients=1, threads=1, bundle=1) as load:
         load.goes_on(3)
 
 
@@ -415,85 +409,3 @@ def test_proofs_that_were_bent(effort: Effort) -> None:
         except ZizhuError:
             continue
         assert bent == data or again == proven
-
-
-# -- the command line ----------------------------------------------------------------------------------------------
-
-GARBAGE = ["", "-1", "0", "9" * 40, "../../etc/passwd", "☃" * 300, "--", "nonsense", "{}", "%s%s%s", "\n"]
-STARTS_SOMETHING = ("up", "bench")
-
-
-def _leaves(noun: str) -> list[tuple[list[str], list[str]]]:
-    """(words of a command, its options) for every command under a noun."""
-    command = typer.main.get_command(importlib.import_module(command_line.NOUNS[noun][0]).app)
-    found: list[tuple[list[str], list[str]]] = []
-
-    def walk(words: list[str], each: object) -> None:
-        for name, below in getattr(each, "commands", {}).items():
-            walk([*words, name], below)
-        if not getattr(each, "commands", {}):
-            options = [option for parameter in each.params for option in parameter.opts if option.startswith("--")]  # type: ignore[attr-defined]
-            found.append((words, options))
-
-    walk([noun], command)
-    return found
-
-
-def _too_long(number: int, frame: FrameType | None) -> None:
-    raise TimeoutError("the command hangs")
-
-
-def _call(words: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[object, str]:
-    """(exit code, what was written) of a command in this process; an exception that escapes fails the test."""
-    out, err = io.StringIO(), io.StringIO()
-    monkeypatch.setattr(sys, "argv", ["zizhu", *words])
-    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
-    signal.signal(signal.SIGALRM, _too_long)
-    signal.alarm(HANG_S)
-    code: object = None
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            command_line.main()
-    except SystemExit as ended:
-        code = ended.code
-    finally:
-        signal.alarm(0)
-    return code, out.getvalue() + err.getvalue()
-
-
-@pytest.mark.counted("malformed")
-def test_commands_given_garbage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, effort: Effort) -> None:
-    """Every noun and command with unknown options, values of the wrong kind and too many words: exit code 1 or 2 and a
-    sentence, never a traceback, never a hang, never a network that nobody asked for."""
-    leaves: list[tuple[list[str], list[str]]] = []
-    for noun, (module, _) in command_line.NOUNS.items():
-        try:
-            leaves += _leaves(noun)
-        except ModuleNotFoundError as error:
-            assert error.name == module
-    assert len(leaves) > 8
-    nowhere = str(tmp_path / "nowhere")
-    for number in effort.rounds("malformed commands", quick=40, ci=300):
-        draw = random.Random(number)
-        words, options = draw.choice(leaves)
-        given = [*words]
-        for _ in range(draw.randrange(3)):
-            given += [draw.choice(options), draw.choice(GARBAGE)] if options else []
-        given += draw.sample(GARBAGE, draw.randrange(3))
-        if "--dir" in options:
-            given += ["--dir", nowhere]
-        if words[0] in STARTS_SOMETHING:
-            given += ["--nonsense"]
-        code, said = _call(given, monkeypatch)
-        assert code in (0, 1, 2), (given, code, said)
-        assert "Traceback" not in said, (given, said)
-        assert code != 0 or "--help" in given or said, given
-        assert not (tmp_path / "nowhere" / "nodes").exists(), given
-
-
-def test_every_noun_is_known() -> None:
-    """A noun that does not exist is refused with the table of those that do."""
-    with pytest.MonkeyPatch.context() as patch:
-        for word in GARBAGE:
-            code, said = _call([word], patch)
-            assert code == 2 and ("zizhu" in said)

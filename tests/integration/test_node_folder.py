@@ -1,6 +1,8 @@
 """What a member makes of its folder: lost, restored, shared, torn, damaged."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -10,7 +12,7 @@ import pytest
 from zizhu.framework.testkit.history import History
 from zizhu.framework.testkit.processes.consortium import Consortium, register_consortium
 from zizhu.framework.testkit.processes.load import Load
-from zizhu.framework.testkit.processes.member import MemberProcess
+from zizhu.framework.testkit.processes.member import MemberProcess, environment
 from zizhu.framework.testkit.processes.up import is_member
 
 
@@ -198,6 +200,23 @@ def test_a_wrong_passphrase_is_refused(consortium: Consortium) -> None:
     path.write_bytes(right)
     member.start()
     member.in_state("voting")
+
+
+def test_a_member_by_hand(tmp_path: Path) -> None:
+    """`zizhu node run` without more runs a member of a local network in the foreground until SIGTERM, and ends with
+    0; of a member that is not there it says so and ends with 2."""
+    with register_consortium(tmp_path / "net", engine="solo") as consortium:
+        member = consortium.members[0]
+        command = [sys.executable, "-m", "zizhu", "node", "run", "--dir", str(consortium.directory), "--name"]
+        with subprocess.Popen([*command, "node1"], env=environment(), stdin=subprocess.DEVNULL) as child:
+            try:
+                assert member.in_state("voting")["pid"] == child.pid
+                child.terminate()
+                assert child.wait(timeout=15) == 0
+            finally:
+                child.kill()
+        done = subprocess.run([*command, "node7"], env=environment(), capture_output=True, text=True, check=False)
+        assert (done.returncode, "network.no_such_member" in done.stderr) == (2, True)
 
 
 def test_member_processes_end_with_the_test(tmp_path: Path) -> None:

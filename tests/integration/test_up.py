@@ -1,5 +1,6 @@
 """`zizhu up`: founded, ready, stopped, killed, resumed; on a pipe and on a terminal."""
 
+import asyncio
 import json
 import os
 import re
@@ -10,9 +11,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
+from rich.text import Text
 
+from zizhu.cli.terminal import Terminal
+from zizhu.cli.up import live_line
 from zizhu.cloud.nodes.founding import free_ports
-from zizhu.cloud.nodes.network import read_network
+from zizhu.cloud.nodes.network import MemberPlace, Network, read_network
+from zizhu.cloud.nodes.supervisor import Supervisor
 from zizhu.framework.testkit.processes.member import environment
 from zizhu.framework.testkit.processes.up import Up
 from zizhu.framework.testkit.processes.waiting import now_ms, until
@@ -102,7 +108,7 @@ def test_members_end_when_it_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_member_that_dies_is_started_again(tmp_path: Path) -> None:
-    """A dead member is started again and that is said; each time it dies at once the pause grows."""
+    """A dead member is started again, again and again, and that is said."""
     directory = tmp_path / "net"
     with Up(directory, *SOLO) as up:
         up.ready()
@@ -114,6 +120,33 @@ def test_a_member_that_dies_is_started_again(tmp_path: Path) -> None:
         up.members()[0].in_state("voting")
         assert up.end() == 0
         assert up.left() == []
+
+
+def test_the_pause_before_another_start_grows(tmp_path: Path) -> None:
+    """A member that cannot run (its network is not there) is started after 0.2, 0.4, 0.8 s, not in a tight circle."""
+    (tmp_path / "nodes" / "node1").mkdir(parents=True)
+    pauses: list[int] = []
+
+    async def play() -> None:
+        died_ms = [0]
+        enough = asyncio.Event()
+
+        def watch(name: str, what: str, pid: int) -> None:
+            assert (name, pid > 0) == ("node1", True)
+            if what == "started" and died_ms[0]:
+                pauses.append(now_ms() - died_ms[0])
+                if len(pauses) == 3:
+                    enough.set()
+            elif what == "died":
+                died_ms[0] = now_ms()
+
+        supervisor = Supervisor(tmp_path, ["node1"], passphrase=b"any", restart=True, watcher=watch)
+        await supervisor.start()
+        await asyncio.wait_for(enough.wait(), 60)
+        await supervisor.stop()
+
+    asyncio.run(play())
+    assert all(pause >= least for pause, least in zip(pauses, (200, 400, 800), strict=True)), pauses
 
 
 def test_without_restart_the_dead_stay_dead(tmp_path: Path) -> None:
@@ -216,3 +249,17 @@ def test_on_a_terminal(tmp_path: Path, language: str) -> None:
         os.killpg(up.child.pid, signal.SIGINT)
         assert up.ended() == 0
         assert up.left() == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_live_line_fits(language: str) -> None:
+    """Four members, a great height, one or two of them down: one line of 80 columns, which names who is down."""
+    places = [MemberPlace(f"node{number}", 20_000 + number, 21_000 + number) for number in range(1, 5)]
+    network = Network(1, "n", "00", "guomi", "pbft", places)
+    status: dict[str, object] = {"height": 12_345_678, "leader_name": "node1", "view": 1_234}
+    said: dict[str, dict[str, object] | None] = {place.name: status for place in places}
+    for down in ((), ("node3",), ("node3", "node4")):
+        said.update(dict.fromkeys(down))
+        shown = Text.from_markup(live_line(network, said, Terminal(language, as_json=False)))
+        assert cell_len(shown.plain) <= 80
+        assert all(name in shown.plain for name in ("12345678", "node1", *down))

@@ -27,6 +27,7 @@ def test_kept_seed(kind: str, seed: int) -> None:
     assert not played.failure, failure_line(played, kind)
 
 
+@pytest.mark.counted("simulation")
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("kind", ["whole", "small"])
 def test_fresh_seeds(kind: str, part: int, effort) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001

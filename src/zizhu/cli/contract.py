@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, cast
 
 import typer
-from rich.markup import escape
 
 from zizhu.chain.contracts.port import ContractEngine
 from zizhu.chain.crypto.hashing import deployed_contract_id
@@ -27,7 +26,7 @@ from zizhu.cli.acting import (
     tell_final,
     values_of,
 )
-from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, moment
+from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, moment, plain
 from zizhu.cloud.nodes.network import read_network
 from zizhu.framework.sdk.transactions import Call, Numbers, Target, call_body, deploy_body
 
@@ -52,7 +51,10 @@ NO_SOURCE = ErrorCode(
 
 Contract = Annotated[str, typer.Argument(help="Name or id · 合约名称或标识")]
 Method = Annotated[str, typer.Argument(help="Method · 方法")]
-Arguments = Annotated[list[str] | None, typer.Argument(metavar="ARGS...", help="JSON, or text · JSON 或文本")]
+Arguments = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="ARGS...", help="JSON; what is no JSON is text: 5 '\"5\"' five '[1, 2]' · JSON,否则为文本"),
+]
 Source = Annotated[Path, typer.Argument(metavar="FILE", help="Source · 源代码")]
 Engine = Annotated[str, typer.Option("--engine", help="Contract engine · 合约引擎")]
 
@@ -64,10 +66,10 @@ def check(file: Source, engine: Engine = "script", as_json: AsJson = False, lang
         problems = _engine(engine).check(_read(file))
         for each in problems:
             line = {"file": str(file), "line": each.line, "column": each.column, "rule": each.rule, "text": each.text}
-            speaker.emit(line, escape(f"{file}:{each.line}:{each.column}: {each.rule} {each.text}"))
+            speaker.emit(line, plain(f"{file}:{each.line}:{each.column}: {each.rule} {each.text}"))
         if not problems:
             good = speaker.say("no rule is broken", "未违反任何规则")
-            speaker.emit({"file": str(file), "ok": True}, f"[green]✓[/] {escape(str(file))}: {good}")
+            speaker.emit({"file": str(file), "ok": True}, f"[green]✓[/] {plain(str(file))}: {good}")
     raise typer.Exit(1 if problems else 0)
 
 
@@ -148,8 +150,8 @@ def query(
             f"as of height {answer.height}, {moment(answer.time_ms)}, as one member says",
             f"截至高度 {answer.height},{moment(answer.time_ms)},来自一个成员",
         )
-        said = f"[red]{speaker.say('failed', '失败')}[/] {escape(answer.code)}"
-        speaker.emit(line, f"{said if answer.code else escape(shown(answer.value))}\n  [dim]{as_of}[/]")
+        said = f"[red]{speaker.say('failed', '失败')}[/] {plain(answer.code)}"
+        speaker.emit(line, f"{said if answer.code else plain(shown(answer.value))}\n  [dim]{as_of}[/]")
     raise typer.Exit(1 if answer.code else 0)
 
 

@@ -1,16 +1,17 @@
 """`zizhu node`: run a member in the foreground; start and stop members of a running `zizhu up`."""
 
 import asyncio
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from zizhu.chain.crypto.passphrase import parse_source, read_passphrase
 from zizhu.chain.model.errors import ZizhuError
-from zizhu.chain.node.config import load_config
+from zizhu.chain.node.config import NodeConfig, load_config
 from zizhu.chain.node.identity import MemberFolder, member_passphrase
 from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, terminal
-from zizhu.cloud.nodes.network import node_folder, read_network
+from zizhu.cloud.nodes.network import node_folder, passphrase_path, read_network, read_passphrase_file
 from zizhu.cloud.nodes.supervisor import order
 
 app = typer.Typer(help="Members · 成员", no_args_is_help=True)
@@ -30,13 +31,22 @@ def run(
         read_network(directory).member(name)
         folder = MemberFolder(node_folder(directory, name))
         config = load_config(folder.config)
-        secret = read_passphrase(parse_source(passphrase)) if passphrase else member_passphrase(config)
+        secret = _secret(directory, config, passphrase)
         from zizhu.chain.node.run import run as run_process
 
         code = run_process(folder, config, passphrase=secret, lifeline=lifeline_fd if lifeline_fd >= 0 else None)
     except ZizhuError as error:
         speaker.fail(error)
     raise typer.Exit(code)
+
+
+def _secret(directory: Path, config: NodeConfig, passphrase: str) -> bytes:
+    """What opens the member's keys: from the option, as node.toml says, or a local network's own passphrase."""
+    if passphrase:
+        return read_passphrase(parse_source(passphrase))
+    if config.passphrase == NodeConfig(name=config.name).passphrase and passphrase_path(directory).is_file():
+        return read_passphrase_file(directory)
+    return member_passphrase(config)
 
 
 @app.command()

@@ -6,7 +6,6 @@ from typing import Annotated, assert_never
 
 import msgspec
 import typer
-from rich.markup import escape
 
 from zizhu.chain.crypto.hashing import transaction_id
 from zizhu.chain.crypto.port import Suite
@@ -16,7 +15,7 @@ from zizhu.chain.model.transaction import Bundle, Single, submission_codec
 from zizhu.chain.node.api.replies import TransactionReply
 from zizhu.chain.node.api.waiting import WAIT_MS_MAX
 from zizhu.cli.acting import WAIT_S, Wait, client_of, speaking, tell_final
-from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, Terminal, moment
+from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, Terminal, moment, plain
 from zizhu.cloud.nodes.network import read_network
 from zizhu.framework.sdk.client import LedgerClient
 from zizhu.framework.sdk.keys import known_suite
@@ -117,18 +116,20 @@ def _text(found: TransactionReply, speaker: Terminal) -> str:
         what = (
             fields.name or "" if fields.method is None else f"{fields.contract_name or fields.contract}.{fields.method}"
         )
-        rows.append((say("act", "操作"), escape(f"{fields.kind} {what}({_json(fields.arguments_json)})")))
+        rows.append((say("act", "操作"), plain(f"{fields.kind} {what}({_json(fields.arguments_json)})")))
         rows.append((say("sender", "发送方"), f"{fields.sender} · nonce {fields.nonce}"))
     if found.receipt is not None:
         receipt = found.receipt
         good = receipt.status == "succeeded"
         ended = (
-            say("[green]succeeded[/]", "[green]成功[/]") if good else f"[red]{say('failed', '失败')}[/] {receipt.code}"
+            say("[green]succeeded[/]", "[green]成功[/]")
+            if good
+            else f"[red]{say('failed', '失败')}[/] {plain(receipt.code)}"
         )
         rows.append((say("receipt", "回执"), f"{ended} · {receipt.steps} {say('steps', '步')}"))
         if good:
-            rows.append((say("result", "结果"), escape(_json(receipt.result_json))))
-        rows += [(say("event", "事件"), escape(f"{one.name} {_json(one.data_json)}")) for one in receipt.events]
+            rows.append((say("result", "结果"), plain(_json(receipt.result_json))))
+        rows += [(say("event", "事件"), plain(f"{one.name} {_json(one.data_json)}")) for one in receipt.events]
     return "\n".join(f"[dim]{label}[/] {value}" for label, value in rows)
 
 

@@ -177,7 +177,7 @@ async def _run(wish: Wish, network: Network, speaker: Terminal, began: float) ->
             ready.result()
             await _show(wish, network, supervisor, speaker, began)
             if not wish.once:
-                await _stay(network, supervisor, speaker, stop, told)
+                await _stay(network, speaker, stop, told)
         ready.cancel()
         stopped.cancel()
     finally:
@@ -255,9 +255,7 @@ def _register_samples(wish: Wish, network: Network, speaker: Terminal) -> None:
     register_and_verify(wish.directory, network, speaker)
 
 
-async def _stay(
-    network: Network, supervisor: Supervisor, speaker: Terminal, stop: asyncio.Event, told: list[str]
-) -> None:
+async def _stay(network: Network, speaker: Terminal, stop: asyncio.Event, told: list[str]) -> None:
     """A live status line until told to stop; on a pipe, a line for each change of a member."""
     console = Console(highlight=False)
     stopping = asyncio.create_task(stop.wait())
@@ -267,22 +265,21 @@ async def _stay(
             while told:
                 console.print(told.pop(0))
             if console.is_terminal:
-                live.update(_line(network, said, supervisor, speaker), refresh=True)
+                live.update(live_line(network, said, speaker), refresh=True)
             await asyncio.wait((stopping,), timeout=REFRESH_S)
 
 
-def _line(
-    network: Network, said: dict[str, dict[str, object] | None], supervisor: Supervisor, speaker: Terminal
-) -> str:
-    """Heights, leader and who is up, on one line."""
-    up_names = [name for name, status in said.items() if status is not None]
+def live_line(network: Network, said: dict[str, dict[str, object] | None], speaker: Terminal) -> str:
+    """A dot a member, who is down, height, leader and view: on one line of 80 columns."""
     known = [status for status in said.values() if status is not None]
     if not known:
         return speaker.say("no member answers", "没有成员应答")
+    down = [place.name for place in network.members if said.get(place.name) is None]
     best = max(known, key=lambda status: cast(int, status["height"]))
-    dots = " ".join(f"[{'green' if place.name in up_names else 'red'}]●[/] {place.name}" for place in network.members)
+    dots = "".join(f"[{'red' if place.name in down else 'green'}]●[/]" for place in network.members)
+    missing = f" [red]{', '.join(down[:3])}{' …' if len(down) > 3 else ''}[/]" if down else ""
     text = speaker.say(
         f"height {best['height']} · leader {best['leader_name']} · view {best['view']} · Ctrl-C stops",
         f"高度 {best['height']} · 主节点 {best['leader_name']} · 视图 {best['view']} · Ctrl-C 停止",
     )
-    return f"{dots}   {text}"
+    return f"{dots}{missing}  {text}"

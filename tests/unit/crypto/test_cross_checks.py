@@ -1,9 +1,9 @@
 """Every scheme against a second, independent implementation, both ways.
 
-ZIZHU_CROSS_CHECKS sets the number of checks in total: 200 by default, 2,000 in CI, 100,000 in `make long`.
+Every round is a fresh key and twenty messages: 200 checks in a quick run, 2,000 in CI, as many as the time allows
+in `make long`.
 """
 
-import os
 import random
 
 import gmssl_pyx
@@ -21,17 +21,15 @@ from zizhu.chain.crypto.guomi.sm2 import Sm2
 from zizhu.chain.crypto.guomi.suite import suite as guomi
 from zizhu.chain.crypto.international.secp256k1 import ORDER, well_formed
 from zizhu.chain.crypto.international.suite import suite as international
+from zizhu.framework.testkit.effort import Effort
 
-CHECKS = int(os.environ.get("ZIZHU_CROSS_CHECKS", "200"))
-SEED = 20_261_122
 CHECKS_PER_KEY = 20
 
 
-def _batches(count: int) -> list[list[bytes]]:
-    """`count` messages of 0..199 bytes, as many as share a key together; this generator makes no key and no nonce."""
-    draw = random.Random(SEED)
-    messages = [draw.randbytes(draw.randrange(200)) for _ in range(count)]
-    return [messages[start : start + CHECKS_PER_KEY] for start in range(0, count, CHECKS_PER_KEY)]
+def _batch(number: int) -> tuple[random.Random, list[bytes]]:
+    """A generator of this number, and messages of 0..199 bytes that share a key; it makes no key and no nonce."""
+    draw = random.Random(number)
+    return draw, [draw.randbytes(draw.randrange(200)) for _ in range(CHECKS_PER_KEY)]
 
 
 def _variants(signature: bytes, draw: random.Random) -> list[bytes]:
@@ -43,12 +41,13 @@ def _variants(signature: bytes, draw: random.Random) -> list[bytes]:
 
 
 @pytest.mark.row("G-1")
-def test_sm2_agrees_with_a_second_implementation_both_ways() -> None:
+@pytest.mark.counted("crosschecks")
+def test_sm2_agrees_with_a_second_implementation_both_ways(effort: Effort) -> None:
     """SM2 agrees with a second implementation both ways: what libcrypto signs, GmSSL and our integers accept, and the
     other way round; on altered signatures and messages all three give the same verdict."""
     ours, integers = guomi.accounts, Sm2(choose=Integers)
-    draw = random.Random(SEED)
-    for batch in _batches(CHECKS // 2):
+    for number in effort.rounds("batches of SM2 cross-checks", quick=5, ci=50):
+        draw, batch = _batch(number)
         secret = ours.generate()
         public_key = ours.public_key(secret)
         point = decompress(public_key)
@@ -68,12 +67,13 @@ def test_sm2_agrees_with_a_second_implementation_both_ways() -> None:
             assert gmssl_pyx.sm3_hash(message) == guomi.digest(message)
 
 
-def test_secp256k1_agrees_with_openssl_both_ways() -> None:
+@pytest.mark.counted("crosschecks")
+def test_secp256k1_agrees_with_openssl_both_ways(effort: Effort) -> None:
     """What libsecp256k1 signs OpenSSL accepts, and, made low, the other way round; verdicts on altered ones agree."""
     ours = international.accounts
-    draw = random.Random(SEED)
     algorithm = ec.ECDSA(hashes.SHA256())
-    for batch in _batches(CHECKS // 4):
+    for number in effort.rounds("batches of secp256k1 cross-checks", quick=3, ci=25):
+        draw, batch = _batch(number)
         secret = ours.generate()
         public_key = ours.public_key(secret)
         their_secret = ec.derive_private_key(int.from_bytes(secret, "big"), ec.SECP256K1())
@@ -94,11 +94,12 @@ def test_secp256k1_agrees_with_openssl_both_ways() -> None:
                     assert ours.verify(public_key, message, signature) is (accepted and well_formed(signature))
 
 
-def test_ed25519_agrees_with_libsodium_both_ways() -> None:
+@pytest.mark.counted("crosschecks")
+def test_ed25519_agrees_with_libsodium_both_ways(effort: Effort) -> None:
     """Both make the same signature from the same seed, and agree on altered ones."""
     ours = international.members
-    draw = random.Random(SEED)
-    for batch in _batches(CHECKS - CHECKS // 2 - CHECKS // 4):
+    for number in effort.rounds("batches of Ed25519 cross-checks", quick=2, ci=25):
+        draw, batch = _batch(number)
         secret = ours.generate()
         public_key = ours.public_key(secret)
         theirs = nacl.signing.SigningKey(secret)

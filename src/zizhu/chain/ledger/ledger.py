@@ -249,12 +249,10 @@ class Ledger:
         self._branches.add(Branch(executed, overlay, footing, since_root, ids))
         return executed
 
-    def roots_hold(self, parsed: ParsedBlock) -> bool:
-        """Whether the items are those that the header commits to: if not, whoever sent them put them there."""
-        header = parsed.block.header
-        return header.transaction_root == validate.transaction_root(self.suite, parsed.transactions) and (
-            header.witness_root == validate.witness_root(self.suite, parsed.transactions)
-        )
+    def body_holds(self, parsed: ParsedBlock) -> bool:
+        """Whether the items are those that the header commits to, in the one form that a block may have: if not,
+        whoever sent them put them there. The roots alone do not say it: a bundle may be cut in two parts."""
+        return validate.check_body(parsed, self.terms) is None
 
     def drop_all(self) -> None:
         """Forgets every executed, uncommitted block."""

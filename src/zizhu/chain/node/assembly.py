@@ -171,7 +171,7 @@ class Assembler:
             self._fault(peer, "block_hash", job)
             return
         parsed = self._ledger.parse_block(message.body, job.block, known=self._held)
-        if isinstance(parsed, Invalid) or not self._ledger.roots_hold(parsed):
+        if isinstance(parsed, Invalid) or not self._ledger.body_holds(parsed):
             self._fault(peer, "block_body", job)
             return
         job.header, job.parsed = header, parsed
@@ -231,14 +231,9 @@ class Assembler:
                 job.items[position] = found = self._from_pool(job.entries[position])
                 if found is None:
                     missing.append(position)
-        if missing and not job.named:
-            job.named = entries_hold(self._ledger.suite, job.header, job.entries)
-            if not job.named:
-                # Nobody could ever give what these entries name: an honest source would be blamed for it.
-                self._finish(job, Invalid("block.entries", "its entries are not its header's", "条目与区块头不符"))
-                return False
         if missing:
-            self._ask(job, FetchItems(job.block, missing))
+            if not self._gossip_may_bring_it(job) and self._entries_hold(job, job.header):
+                self._ask(job, FetchItems(job.block, missing))
             return False
         block = Block(job.header, [item for item in job.items if item is not None])
         parsed = self._ledger.parse_block(block, job.block, known=self._held)
@@ -264,6 +259,8 @@ class Assembler:
                 if held is None or not isinstance(held.submission, Bundle) or held.submission.header != entry.header:
                     return None
                 leaves = list(entry.transactions)
+                if len(leaves) != len(held.submission.leaves):
+                    return None
                 for position in taken:
                     leaves[position] = held.submission.leaves[position]
                 return Bundle(entry.header, leaves)
@@ -303,14 +300,27 @@ class Assembler:
             tolerance_ms=self._ledger.record.parameters.clock_tolerance_ms,
         )
 
+    def _gossip_may_bring_it(self, job: Job) -> bool:
+        """Whether what a fresh proposal names may still be on its way here by itself."""
+        waited_ms = self._now.monotonic_ms - job.arrived.monotonic_ms
+        if not job.fresh or waited_ms >= GRACE_MS:
+            return False
+        self.out.append(SetTimer(TIMER, GRACE_MS - waited_ms))
+        return True
+
+    def _entries_hold(self, job: Job, header: BlockHeader) -> bool:
+        """Refuse a block whose entries are not its header's: nobody could ever give what they name, and an honest
+        source would be blamed for it. Looked at once, before somebody is asked: it costs as much as the roots."""
+        if not job.named:
+            job.named = entries_hold(self._ledger.suite, header, job.entries)
+            if not job.named:
+                self._finish(job, Invalid("block.entries", "its entries are not its header's", "条目与区块头不符"))
+        return job.named
+
     def _ask(self, job: Job, message: FetchBlock | FetchItems) -> None:
         """Ask the next source, unless a question is under way."""
         now_ms = self._now.monotonic_ms
         if job.asked_ms and now_ms - job.asked_ms < ASK_AGAIN_MS:
-            return
-        waited_ms = now_ms - job.arrived.monotonic_ms
-        if job.fresh and isinstance(message, FetchItems) and waited_ms < GRACE_MS:
-            self.out.append(SetTimer(TIMER, GRACE_MS - waited_ms))
             return
         if not job.sources:
             return

@@ -80,6 +80,8 @@ class Admission:
     ledger: Ledger
     pool: Pool
     archive: BlockArchive
+    verified_max: int = VERIFIED_MAX
+    unverified_max: int = UNVERIFIED_MAX
     out: list[Answer | Verify | Report] = field(default_factory=list)
     fresh: list[ParsedSubmission] = field(default_factory=list)
     """Submissions of clients that are new here: to be gossiped."""
@@ -128,7 +130,7 @@ class Admission:
                 continue
             if self._is_good(parsed):
                 self._admit(Unverified(parsed, None, 0, peer), now_ms)
-            elif self._from_peers < UNVERIFIED_MAX:
+            elif self._from_peers < self.unverified_max:
                 self._from_peers += 1
                 unverified.append(Unverified(parsed, None, 0, peer))
         self._verify(unverified)
@@ -232,7 +234,7 @@ class Admission:
     def _remember(self, parsed: ParsedSubmission) -> None:
         signed = parsed.signature
         self._good[(signed.public_key, signed.message, signed.signature)] = None
-        if len(self._good) > VERIFIED_MAX:
+        if len(self._good) > self.verified_max:
             del self._good[next(iter(self._good))]
 
     def _fault(self, peer: MemberId, rule: str) -> None:

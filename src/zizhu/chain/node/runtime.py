@@ -29,30 +29,23 @@ from zizhu.chain.node.events import (
     LinkChanged,
     Published,
     Received,
-    SignatureCheck,
     Signed,
     Started,
     Submit,
     TimerFired,
-    Verified,
     Verify,
 )
 from zizhu.chain.node.machine import NodeMachine
 from zizhu.chain.node.outbox import Outbox, Written
+from zizhu.chain.node.verifying import Verifying
 from zizhu.chain.storage.port import KeyValueStore, Log
 
-VERIFY_SLICE = 16
-"""Signatures verified before votes and proposals get a turn again."""
 STEP_SLICE_MS = 5
 """How long the queues are worked on before sockets get a turn again."""
 GOSSIP_WAITING_MAX = 512
 """Gossip messages that wait to be read; more are dropped, and what was in them is fetched when it is proposed."""
-SETTLED_MAX = 16_384
-"""Good signatures remembered that a block wanted before their own turn came."""
 
 Reporter = Callable[[str, dict[str, object]], None]
-VerifyJob = tuple[int, tuple[SignatureCheck, ...], list[bool]]
-"""A batch whose signatures are being verified: its number, the checks, the verdicts so far."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +71,6 @@ class Runtime:
 
     def __init__(self, parts: Parts) -> None:
         self.machine = parts.machine
-        self.signatures_verified = 0
         self.desk = ClientDesk(self.post, parts.machine.ledger.head.height)
         self._parts = parts
         self._events: deque[Event] = deque()
@@ -87,9 +79,7 @@ class Runtime:
         self._scheduled = False
         self._stopped = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._verify: deque[VerifyJob] = deque()
-        self._verify_urgent: deque[VerifyJob] = deque()
-        self._settled: dict[SignatureCheck, None] = {}
+        self.verifying = Verifying(parts.suites)
         self._outbox = Outbox(parts.logs, perform=self._perform, written=self._index_blocks, failed=self._disk_failed)
 
     async def start(self) -> None:
@@ -140,17 +130,17 @@ class Runtime:
         while not self._stopped:
             if self._events:
                 self._step(self._events.popleft())
-            elif self._verify_urgent:
-                self._verify_slice(self._verify_urgent, keep=True)
+            elif self.verifying.urgent:
+                self._events.extend(self.verifying.turn())
             elif self._bulk:
                 self._step_bulk()
-            elif self._verify:
-                self._verify_slice(self._verify, keep=False)
+            elif self.verifying.calm:
+                self._events.extend(self.verifying.turn())
             else:
                 return
             if time.monotonic_ns() // 1_000_000 >= until_ms:
                 break
-        if not self._stopped and (self._events or self._verify_urgent or self._bulk or self._verify):
+        if not self._stopped and (self._events or self._bulk or self.verifying.urgent or self.verifying.calm):
             self._schedule()
 
     def _step_bulk(self) -> None:
@@ -174,8 +164,7 @@ class Runtime:
             case SetTimer():
                 self._set_timer(effect.name, effect.after_ms)
             case Verify():
-                queue = self._verify_urgent if effect.urgent else self._verify
-                queue.append((effect.batch, effect.checks, []))
+                self.verifying.put(effect)
             case Report():
                 self._parts.report(effect.fact, effect.values)
             case _:
@@ -210,36 +199,6 @@ class Runtime:
     def _fire(self, name: str) -> None:
         self._timers.pop(name, None)
         self.post(TimerFired(name))
-
-    def _verify_slice(self, queue: deque[VerifyJob], *, keep: bool) -> None:
-        """Verify one slice of the batch in front; report the batch when it is whole.
-
-        What a block wanted out of turn is kept (`keep`), so that it costs nothing when its own turn comes.
-        """
-        batch, checks, verdicts = queue[0]
-        part = checks[len(verdicts) : len(verdicts) + VERIFY_SLICE]
-        settled = self._settled
-        by_suite: dict[int, list[int]] = {}
-        found = [False] * len(part)
-        for position, check in enumerate(part):
-            if not keep and settled and check in settled:
-                del settled[check]
-                found[position] = True
-            else:
-                by_suite.setdefault(check.suite, []).append(position)
-        for code, positions in by_suite.items():
-            results = self._parts.suites[code].accounts.verify_many([part[position].signed for position in positions])
-            self.signatures_verified += len(positions)
-            for position, good in zip(positions, results, strict=True):
-                found[position] = good
-                if keep and good:
-                    settled[part[position]] = None
-        while len(settled) > SETTLED_MAX:
-            del settled[next(iter(settled))]
-        verdicts += found
-        if len(verdicts) == len(checks):
-            queue.popleft()
-            self._events.append(Verified(batch, tuple(verdicts)))
 
     # -- disk --------------------------------------------------------------------------------------------------
 

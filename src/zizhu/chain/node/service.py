@@ -98,7 +98,7 @@ class RunningNode:
             p2p_port=self.p2p_port,
             http_port=self.http_port,
             peers=[self._peer(member, up=up) for member, up in machine.links.items()],
-            signatures_verified=self.runtime.signatures_verified,
+            signatures_verified=self.runtime.verifying.verified,
         )
 
     def _seen(self) -> Head:

@@ -78,7 +78,7 @@ def execute_certified(ledger: Ledger, pool: Pool, voters: Electorate, certified:
     except SpokeWrongly:
         return "sync_certificate"
     parsed = ledger.parse_block(certified.block, block, known=pool.get)
-    if isinstance(parsed, Invalid) or not ledger.roots_hold(parsed):
+    if isinstance(parsed, Invalid) or not ledger.body_holds(parsed):
         return "sync_body"
     executed = ledger.execute(parsed, block)
     assert isinstance(executed, Executed), f"height {header.height} is certified and refused here: {executed}"
