@@ -10,11 +10,11 @@ from zizhu.chain.crypto.keystore import COST_OF_MACHINES, COST_OF_PERSONS, KeyLa
 from zizhu.chain.model.errors import OperatingFault
 from zizhu.chain.storage.atomic_file import make_folder
 from zizhu.cli.acting import Passphrase, account_names, checked_name, client_of, key_file, passphrase_of, speaking
-from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, Terminal, plain
+from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, Terminal, labelled, plain
 from zizhu.cloud.nodes.network import account_path, passphrase_path, read_network
 from zizhu.framework.sdk.keys import create_account, known_suite
 
-app = typer.Typer(help="Accounts and their keys · 账户与密钥", no_args_is_help=True)
+app = typer.Typer(help="Accounts and their keys · 账户与密钥", no_args_is_help=True, add_completion=False)
 
 Name = Annotated[str, typer.Argument(help="Name of the account · 账户名")]
 ASK_MS = 1_000
@@ -84,14 +84,13 @@ def _line(name: str, label: KeyLabel) -> dict[str, object]:
 def _tell(name: str, path: Path, speaker: Terminal, *, nonce: int | None = None, asked: bool = False) -> None:
     line = {**_line(name, read_label(path)), "file": str(path)}
     rows = [
-        f"[bold]{name}[/]",
-        f"  {speaker.say('account', '账户')} {line['account']}",
-        f"  {speaker.say('suite', '套件')} {line['suite']}",
-        f"  {speaker.say('public key', '公钥')} {line['public_key']}",
-        f"  {speaker.say('key file', '密钥文件')} {plain(str(path))}",
+        (speaker.say("account", "账户"), str(line["account"])),
+        (speaker.say("suite", "套件"), str(line["suite"])),
+        (speaker.say("public key", "公钥"), str(line["public_key"])),
+        (speaker.say("key file", "密钥文件"), plain(str(path))),
     ]
     if asked:
         line["highest_nonce"] = nonce
         unknown = speaker.say("unknown: no member answers", "未知:没有成员应答")
-        rows.append(f"  {speaker.say('highest nonce', '最高 nonce')} {unknown if nonce is None else nonce}")
-    speaker.emit(line, "\n".join(rows))
+        rows.append((speaker.say("highest nonce", "最高 nonce"), unknown if nonce is None else str(nonce)))
+    speaker.emit(line, "\n".join([f"[bold]{name}[/]", *labelled(rows, indent="  ")]))

@@ -34,6 +34,8 @@ from zizhu.framework.sdk.nonces import NonceAllocator
 from zizhu.framework.sdk.transactions import LIFETIME_BLOCKS, Numbers, Target, sign_single
 
 WAIT_S = 30
+KEYS = {"name": "名称", "contract": "合约"}
+"""What `tell_final` is told besides, in Chinese."""
 _NAME = re.compile("[a-z0-9][a-z0-9_-]{0,63}")
 
 BAD_NAME = ErrorCode(
@@ -180,6 +182,16 @@ def actor_of(directory: Path, name: str, passphrase: str, speaker: Terminal) -> 
     return Actor(directory, network, client_of(network, speaker), account, name)
 
 
+def why_failed(code: str, speaker: Terminal) -> list[str]:
+    """Where the code of a failed call is explained, for people: a receipt has no room for a text."""
+    if code.startswith("app."):
+        return [speaker.say("  the contract itself refused", "  由合约自身拒绝")]
+    if code.startswith("contract."):
+        page = speaker.say("docs/reference/script.md", "docs/reference/script.zh.md")
+        return [speaker.say(f"  what the code means: {page}", f"  代码含义见 {page}")]
+    return []
+
+
 def tell_final(final: Finality, speaker: Terminal, **more: object) -> int:
     """Shows how a transaction ended; the exit code: 0 when it succeeded, 1 when it failed."""
     line: dict[str, object] = {
@@ -197,10 +209,10 @@ def tell_final(final: Finality, speaker: Terminal, **more: object) -> int:
         f"已在高度 {final.height} 最终确认,{moment(final.time_ms)}",
     )
     if final.code:
-        said = f"[red]{speaker.say('failed', '失败')}[/] {plain(final.code)}"
+        rows = [f"[red]{speaker.say('failed', '失败')}[/] {plain(final.code)}", *why_failed(final.code, speaker)]
     else:
-        said = f"[green]{speaker.say('done', '完成')}[/] {plain(shown(final.value))}"
-    rows = [said, f"  {speaker.say('transaction', '交易')} {final.transaction.hex()}", f"  {when}"]
-    rows += [f"  {key} {plain(str(value))}" for key, value in more.items()]
+        rows = [f"[green]{speaker.say('done', '完成')}[/] {plain(shown(final.value))}"]
+    rows += [f"  {speaker.say('transaction', '交易')} {final.transaction.hex()}", f"  {when}"]
+    rows += [f"  {speaker.say(key, KEYS.get(key, key))} {plain(str(value))}" for key, value in more.items()]
     speaker.emit(line, "\n".join(rows))
     return 1 if final.code else 0

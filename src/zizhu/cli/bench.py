@@ -16,14 +16,14 @@ from zizhu.framework.devtools.session import Order, measure
 from zizhu.framework.devtools.workloads import Registrations, Transfers, Workload
 from zizhu.framework.sdk.keys import known_suite
 
-app = typer.Typer(help="Measure this machine · 测量本机性能", invoke_without_command=True)
+app = typer.Typer(help="Measure this machine · 测量本机性能", add_completion=False)
 
 EXPECTED_TPS = {("international", False): 6_000, ("guomi", False): 2_000, ("international", True): 14_000}
 """How much load is signed for a second of a row, by (suite, bundled)."""
 EXPECTED_TPS_OTHER = 14_000
 
 
-@app.callback()
+@app.command()
 def bench(
     context: typer.Context,
     suite: Annotated[str, typer.Option(help="guomi | international · 密码套件")] = "guomi",
@@ -33,7 +33,7 @@ def bench(
     spans: Annotated[int, typer.Option(help="Spans at saturation; the median counts · 段数")] = 3,
     rate: Annotated[float, typer.Option(help="Rate of the open loop; default: half of saturation · 开环速率")] = 0.0,
     half: Annotated[float, typer.Option(help="Seconds of the open loop, 0 for none · 开环秒数")] = 10.0,
-    expected: Annotated[int, typer.Option(help="Load to sign for a second, in transactions")] = 0,
+    expected: Annotated[int, typer.Option(help="Load to sign for a second, in transactions · 每秒预签交易数")] = 0,
     profile: Annotated[bool, typer.Option("--profile", help="Shares by stage; needs py-spy · 按阶段统计")] = False,
     keep: Annotated[Path | None, typer.Option(help="Folder to leave the network in · 保留网络的文件夹")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the raw figures there · 原始数据文件")] = None,

@@ -7,10 +7,10 @@ import typer
 
 from zizhu.chain.node.api.replies import BlockReply, BlocksReply, TransactionLine
 from zizhu.cli.acting import client_of, speaking
-from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, Terminal, moment, plain
+from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, Terminal, labelled, moment, plain
 from zizhu.cloud.nodes.network import read_network
 
-app = typer.Typer(help="Blocks · 区块", no_args_is_help=True)
+app = typer.Typer(help="Blocks · 区块", no_args_is_help=True, add_completion=False)
 
 LINES = 20
 
@@ -66,7 +66,7 @@ def _text(block: BlockReply, speaker: Terminal) -> str:
         (say("view", "视图"), str(certificate.view)),
         (say("signed by", "签名成员"), f"{signers} ({certificate.needed}/{certificate.members})"),
     ]
-    lines = [f"[dim]{label}[/] {value}" for label, value in rows]
+    lines = labelled(rows)
     lines += [transaction_line(line) for line in block.transactions]
     if block.count > len(block.transactions):
         rest = block.count - len(block.transactions)

@@ -25,12 +25,15 @@ from zizhu.cli.acting import (
     speaking,
     tell_final,
     values_of,
+    why_failed,
 )
 from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, moment, plain
 from zizhu.cloud.nodes.network import read_network
 from zizhu.framework.sdk.transactions import Call, Numbers, Target, call_body, deploy_body
 
-app = typer.Typer(help="Deploy, invoke, query contracts · 部署、调用、查询合约", no_args_is_help=True)
+app = typer.Typer(
+    help="Deploy, invoke, query contracts · 部署、调用、查询合约", no_args_is_help=True, add_completion=False
+)
 
 SOURCE_BYTES_MAX = 4 * 1024 * 1024
 
@@ -53,7 +56,10 @@ Contract = Annotated[str, typer.Argument(help="Name or id · 合约名称或标�
 Method = Annotated[str, typer.Argument(help="Method · 方法")]
 Arguments = Annotated[
     list[str] | None,
-    typer.Argument(metavar="ARGS...", help="JSON; what is no JSON is text: 5 '\"5\"' five '[1, 2]' · JSON,否则为文本"),
+    typer.Argument(
+        metavar="ARGS...",
+        help="JSON, else text: 5 '\"5\"' five '[1, 2]'; before a negative number: -- · JSON,否则为文本;负数前加 --",
+    ),
 ]
 Source = Annotated[Path, typer.Argument(metavar="FILE", help="Source · 源代码")]
 Engine = Annotated[str, typer.Option("--engine", help="Contract engine · 合约引擎")]
@@ -151,7 +157,8 @@ def query(
             f"截至高度 {answer.height},{moment(answer.time_ms)},来自一个成员",
         )
         said = f"[red]{speaker.say('failed', '失败')}[/] {plain(answer.code)}"
-        speaker.emit(line, f"{said if answer.code else plain(shown(answer.value))}\n  [dim]{as_of}[/]")
+        rows = [said, *why_failed(answer.code, speaker)] if answer.code else [plain(shown(answer.value))]
+        speaker.emit(line, "\n".join([*rows, f"  [dim]{as_of}[/]"]))
     raise typer.Exit(1 if answer.code else 0)
 
 

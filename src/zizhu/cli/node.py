@@ -14,15 +14,21 @@ from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, t
 from zizhu.cloud.nodes.network import node_folder, passphrase_path, read_network, read_passphrase_file
 from zizhu.cloud.nodes.supervisor import order
 
-app = typer.Typer(help="Members · 成员", no_args_is_help=True)
+app = typer.Typer(help="Members · 成员", no_args_is_help=True, add_completion=False)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The member, for example node1 · 成员名,例如 node1")]
 
 
 @app.command()
 def run(
     name: Annotated[str, typer.Option("--name", help="The member · 成员名")],
     directory: Directory = DEFAULT_DIRECTORY,
-    passphrase: Annotated[str, typer.Option(help="fd:N | credential:NAME | prompt; default: as node.toml says")] = "",
-    lifeline_fd: Annotated[int, typer.Option(help="Stop when the other end of this pipe is closed")] = -1,
+    passphrase: Annotated[
+        str, typer.Option(help="fd:N | credential:NAME | prompt; default: as node.toml says · 口令来源")
+    ] = "",
+    lifeline_fd: Annotated[
+        int, typer.Option(help="Stop when the other end of this pipe is closed · 管道对端关闭时停止")
+    ] = -1,
     language: Language = "",
 ) -> None:
     """Run a member in the foreground, until SIGTERM or Ctrl-C. · 在前台运行成员"""
@@ -51,14 +57,16 @@ def _secret(directory: Path, config: NodeConfig, passphrase: str) -> bytes:
 
 @app.command()
 def start(
-    name: str, directory: Directory = DEFAULT_DIRECTORY, as_json: AsJson = False, language: Language = ""
+    name: Name, directory: Directory = DEFAULT_DIRECTORY, as_json: AsJson = False, language: Language = ""
 ) -> None:
     """Start a member that was stopped, under the running `zizhu up`. · 启动成员"""
     _order("start", name, directory, as_json=as_json, language=language)
 
 
 @app.command()
-def stop(name: str, directory: Directory = DEFAULT_DIRECTORY, as_json: AsJson = False, language: Language = "") -> None:
+def stop(
+    name: Name, directory: Directory = DEFAULT_DIRECTORY, as_json: AsJson = False, language: Language = ""
+) -> None:
     """Stop a member in an orderly way, and leave it stopped. · 停止成员"""
     _order("stop", name, directory, as_json=as_json, language=language)
 

@@ -6,13 +6,14 @@ from typing import cast
 import typer
 from rich.table import Table
 
+from zizhu.chain.consensus.quorum import quorum
 from zizhu.chain.model.errors import OperatingFault, ZizhuError
 from zizhu.cli.reach import statuses
 from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, Terminal, terminal
 from zizhu.cloud.nodes.network import Network, read_network
 from zizhu.cloud.nodes.supervisor import order
 
-app = typer.Typer(help="Members, heights, leader · 成员、高度、主节点")
+app = typer.Typer(help="Members, heights, leader · 成员、高度、主节点", add_completion=False)
 
 STATES = {
     "voting": ("voting", "投票中", "green"),
@@ -22,6 +23,7 @@ STATES = {
     "silent": ("silent", "沉默", "red"),
     "stopping": ("stopping", "停止中", "yellow"),
     "down": ("down", "未运行", "red"),
+    "no answer": ("no answer", "无应答", "yellow"),
 }
 
 COLUMNS = (
@@ -62,7 +64,8 @@ def gather(network: Network, pids: dict[str, object]) -> list[dict[str, object]]
             "pid": pids.get(place.name, 0),
             "p2p_port": place.p2p_port,
             "http_port": place.http_port,
-            "state": "down",
+            # A process that was just started, or hangs, is not down.
+            "state": "no answer" if pids.get(place.name) else "down",
         }
         if status is not None:
             keys = ("pid", "state", "reason", "view", "leader_name", "height", "block", "outcome", "root_height")
@@ -106,6 +109,20 @@ def silences(rows: list[dict[str, object]], speaker: Terminal) -> list[str]:
     return lines
 
 
+def too_few(rows: list[dict[str, object]], network: Network, speaker: Terminal) -> list[str]:
+    """That no new block can come, when fewer members vote than have to sign it."""
+    needed = 1 if network.engine == "solo" else quorum(len(rows))
+    up = sum(row["state"] not in ("down", "no answer", "silent") for row in rows)
+    if up >= needed:
+        return []
+    return [
+        speaker.say(
+            f"no new blocks: {up} of {len(rows)} members take part, {needed} are needed",
+            f"无法产生新区块:{len(rows)} 个成员中有 {up} 个参与,至少需要 {needed} 个",
+        )
+    ]
+
+
 def pids_of(directory: "Directory") -> dict[str, object]:
     """Process ids as the running `zizhu up` knows them; empty when none runs."""
     try:
@@ -129,10 +146,11 @@ def status(directory: Directory = DEFAULT_DIRECTORY, as_json: AsJson = False, la
             speaker.emit(row, "")
     else:
         speaker.out.print(
-            f"{speaker.say('ledger', '账本')} [bold]{network.ledger}[/]  {network.suite} · {network.engine}"
+            f"{speaker.say('ledger', '账本')} [bold]{network.ledger}[/]\n"
+            f"{speaker.say('suite', '套件')} {network.suite} · {speaker.say('engine', '共识')} {network.engine}"
         )
         speaker.out.print(table_of(rows, speaker))
-        for line in silences(rows, speaker):
+        for line in [*silences(rows, speaker), *too_few(rows, network, speaker)]:
             speaker.out.print(line)
-    if any(row["state"] in ("down", "silent") for row in rows):
+    if any(row["state"] in ("down", "no answer", "silent") for row in rows):
         raise typer.Exit(1)

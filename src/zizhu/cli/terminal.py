@@ -7,18 +7,22 @@ or a failure underneath, 2 asked wrongly.
 import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 
 from zizhu.chain.model.errors import AskedWrongly, Busy, ZizhuError
 
 DEFAULT_DIRECTORY = Path("zizhu-data")
+TOLD_FAILURES = ("sdk.not_final", "sdk.no_member", "voucher.storage")
+"""Codes with which a member tells that it failed, not that it was asked wrongly."""
 
 Directory = Annotated[Path, typer.Option("--dir", help="Folder of the network · 网络文件夹")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line · 每行一个 JSON 对象")]
@@ -75,7 +79,23 @@ class Terminal:
             self.err.print(f"[bold red]{self.say('error', '错误')}[/] [dim]{code}[/]", markup=True)
             self.err.print(f"  {cause}", markup=False)
             self.err.print(f"  [green]→[/] {escape(fix)}", markup=True)
-        raise typer.Exit(2 if isinstance(error, AskedWrongly) else 1)
+        raise typer.Exit(exit_code(error))
+
+
+def exit_code(error: ZizhuError) -> int:
+    """2 when something was asked wrongly, 1 when it was right and failed, here or at the member that tells it."""
+    return 2 if isinstance(error, AskedWrongly) and error.code.code not in TOLD_FAILURES else 1
+
+
+def padded(text: str, cells: int) -> str:
+    """The text with blanks behind it up to so many columns of a terminal, of which a Chinese character takes two."""
+    return text + " " * (cells - cell_len(text))
+
+
+def labelled(rows: Sequence[tuple[str, str]], *, indent: str = "") -> list[str]:
+    """Lines of a label and a value, the values below each other; labels are plain, values may have markup."""
+    widest = max(cell_len(label) for label, _ in rows)
+    return [f"{indent}[dim]{padded(label, widest)}[/]  {value}" for label, value in rows]
 
 
 def plain(text: str) -> str:

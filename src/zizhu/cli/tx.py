@@ -15,13 +15,13 @@ from zizhu.chain.model.transaction import Bundle, Single, submission_codec
 from zizhu.chain.node.api.replies import TransactionReply
 from zizhu.chain.node.api.waiting import WAIT_MS_MAX
 from zizhu.cli.acting import WAIT_S, Wait, client_of, speaking, tell_final
-from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, Terminal, moment, plain
+from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, Terminal, labelled, moment, plain
 from zizhu.cloud.nodes.network import read_network
 from zizhu.framework.sdk.client import LedgerClient
 from zizhu.framework.sdk.keys import known_suite
 from zizhu.framework.sdk.transactions import SignedSubmission
 
-app = typer.Typer(help="Transactions and receipts · 交易与回执", no_args_is_help=True)
+app = typer.Typer(help="Transactions and receipts · 交易与回执", no_args_is_help=True, add_completion=False)
 
 BAD_FILE = ErrorCode(
     "tx.file",
@@ -30,6 +30,10 @@ BAD_FILE = ErrorCode(
     "{path} 中没有已签名的提交:{reason}",
     "请给出包含一笔已签名交易或一个交易包的规范编码的文件",
 )
+
+
+KINDS = {"invoke": "调用", "deploy": "部署"}
+"""Kinds of transaction in Chinese."""
 
 
 @app.command()
@@ -110,13 +114,21 @@ def _text(found: TransactionReply, speaker: Terminal) -> str:
     }
     rows = [(say("transaction", "交易"), found.id), (say("state", "状态"), states[found.state])]
     if found.state == "final" and found.height is not None and found.time_ms is not None:
-        rows.append((say("block", "区块"), f"{found.height} · {found.index} · {moment(found.time_ms)}"))
+        place = say(f"{found.height}, position {found.index}", f"{found.height},第 {found.index} 位")
+        rows.append((say("block", "区块"), f"{place} · {moment(found.time_ms)}"))
     if found.transaction is not None:
         fields = found.transaction
         what = (
             fields.name or "" if fields.method is None else f"{fields.contract_name or fields.contract}.{fields.method}"
         )
-        rows.append((say("act", "操作"), plain(f"{fields.kind} {what}({_json(fields.arguments_json)})")))
+        rows.append(
+            (
+                say("act", "操作"),
+                plain(
+                    f"{say(fields.kind, KINDS.get(fields.kind, fields.kind))} {what}({_json(fields.arguments_json)})"
+                ),
+            )
+        )
         rows.append((say("sender", "发送方"), f"{fields.sender} · nonce {fields.nonce}"))
     if found.receipt is not None:
         receipt = found.receipt
@@ -130,7 +142,7 @@ def _text(found: TransactionReply, speaker: Terminal) -> str:
         if good:
             rows.append((say("result", "结果"), plain(_json(receipt.result_json))))
         rows += [(say("event", "事件"), plain(f"{one.name} {_json(one.data_json)}")) for one in receipt.events]
-    return "\n".join(f"[dim]{label}[/] {value}" for label, value in rows)
+    return "\n".join(labelled(rows))
 
 
 def _json(value: object) -> str:

@@ -5,6 +5,8 @@ ends, however it ends. A second `up` on the same folder resumes with all data.
 """
 
 import asyncio
+import os
+import shutil
 import signal
 import sys
 import time
@@ -33,7 +35,7 @@ from zizhu.cloud.nodes.founding import Plan, check_plan, found
 from zizhu.cloud.nodes.network import Network, network_path, read_network, read_passphrase_file
 from zizhu.cloud.nodes.supervisor import Supervisor
 
-app = typer.Typer(help="Start a network on this machine · 在本机启动网络")
+app = typer.Typer(help="Start a network on this machine · 在本机启动网络", add_completion=False)
 
 READY_WITHIN_S = 60.0
 POLL_S = 0.05
@@ -230,7 +232,7 @@ async def _show(wish: Wish, network: Network, supervisor: Supervisor, speaker: T
         (speaker.say("issuers", "签发账户"), await asyncio.to_thread(_issuers, network)),
         (speaker.say("page", "页面"), f"{place.url}/"),
         (speaker.say("API", "接口"), f"{place.url}/api/v1/openapi.json"),
-        (speaker.say("next", "下一步"), f"zizhu voucher register FILE{option}"),
+        (speaker.say("next", "下一步"), f"{_activation()}zizhu voucher register FILE{option}"),
     ]
     grid = Table.grid(padding=(0, 2, 0, 0))
     for label, value in lines:
@@ -239,6 +241,16 @@ async def _show(wish: Wish, network: Network, supervisor: Supervisor, speaker: T
     out.print()
     out.print(f"[bold green]{speaker.say(f'ready in {seconds:.1f} s', f'{seconds:.1f} 秒就绪')}[/]")
     sys.stdout.flush()
+
+
+def _activation() -> str:
+    """What has to be typed in another terminal before `zizhu` is found there, when it is not found here."""
+    if shutil.which("zizhu") is not None:
+        return ""
+    script = Path(sys.executable).parent / "activate"
+    if not script.is_file():
+        return ""
+    return f". {os.path.relpath(script) if script.is_relative_to(Path.cwd()) else script}; "
 
 
 def _issuers(network: Network) -> str:

@@ -5,6 +5,7 @@ it is done: `scenarios.credentials` does it, and no private key ever comes near 
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from zizhu.chain.crypto.hashing import genesis_contract_id
 from zizhu.chain.model.errors import AskedWrongly, ErrorCode, OperatingFault, ZizhuError
 from zizhu.chain.storage.atomic_file import write_atomic_file
 from zizhu.cli import voucher_texts as texts
-from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, Terminal, terminal
+from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, Terminal, exit_code, terminal
 from zizhu.cloud.nodes.network import genesis_path, read_network
 from zizhu.framework.sdk.http import HttpMember
 from zizhu.framework.sdk.keys import known_suite
@@ -32,7 +33,9 @@ from zizhu.scenarios.credentials.proof import check_voucher_proof, verify_file
 from zizhu.scenarios.credentials.replies import act_reply, answer_reply, voucher_reply
 from zizhu.scenarios.credentials.service import NOT_HOSTED
 
-app = typer.Typer(help="Register, prove and verify vouchers · 登记、证明、校验凭证", no_args_is_help=True)
+app = typer.Typer(
+    help="Register, prove and verify vouchers · 登记、证明、校验凭证", no_args_is_help=True, add_completion=False
+)
 
 PROOF_BYTES_MAX = 64 * 1024 * 1024
 
@@ -71,6 +74,15 @@ BAD_INDEX = ErrorCode(
     "{found} 不是索引",
     "索引是从 1 开始的整数",
 )
+
+BAD_TAKER = ErrorCode(
+    "voucher.taker",
+    "{found} is neither an account nor a member that answers",
+    "give an account as 40 hexadecimal digits, or a member that `zizhu status` shows as running",
+    "{found} 既不是账户,也不是正在应答的成员",
+    "请给出 40 位十六进制的账户,或 `zizhu status` 显示为运行中的成员",
+)
+_ACCOUNT = re.compile("[0-9a-fA-F]{40}")
 
 Index = Annotated[int, typer.Argument(min=1, max=(1 << 53) - 1, help="Index of the voucher · 凭证索引")]
 Out = Annotated[Path, typer.Option("--out", help="File to write · 输出文件")]
@@ -139,7 +151,7 @@ def _tell(error: ZizhuError, path: Path, speaker: Terminal) -> int:
     """Shows an error that ends one file of several; its exit code."""
     if speaker.as_json:
         speaker.emit(texts.error_line(path, error, speaker.language), "")
-        return 2 if isinstance(error, AskedWrongly) else 1
+        return exit_code(error)
     speaker.err.print(f"[bold]{escape(str(path))}[/]")
     try:
         speaker.fail(error)
@@ -264,8 +276,12 @@ def transfer(
 ) -> None:
     """Give a voucher to another account, as its holder. · 转让凭证"""
     with _speaking(language, as_json=as_json) as speaker:
-        done = _desk(directory, speaker).transfer(index, to)
-        text = texts.words("transferred", speaker.language, index=index, holder=done.voucher.holder)
+        desk = _desk(directory, speaker)
+        if _ACCOUNT.fullmatch(to) is None and to not in [one.place.name for one in desk.serving()]:
+            raise AskedWrongly(BAD_TAKER, found=to[:40])
+        done = desk.transfer(index, to)
+        holder = texts.account_text(done.voucher.holder, desk.name_of(done.voucher.holder))
+        text = texts.words("transferred", speaker.language, index=index, holder=holder)
         speaker.emit(texts.voucher_line(done.voucher), text)
 
 
@@ -341,10 +357,7 @@ def verify(
     as_json: AsJson = False,
     language: Language = "",
 ) -> None:
-    """Verify a file: with PROOF offline, without it by asking several members; --index what a custodian keeps.
-
-    校验文件:给出证明则离线校验,否则向多个成员查询;--index 校验托管的文件
-    """
+    """Verify a file: with PROOF offline, else by asking several members; --index: what a custodian keeps. · 校验文件"""
     with _speaking(language, as_json=as_json) as speaker:
         if (file is None) == (index is None) or (proof_path is not None and index is not None):
             raise AskedWrongly(WHAT_TO_VERIFY)

@@ -9,6 +9,7 @@ import msgspec
 from rich.markup import escape
 
 from zizhu.chain.model.errors import ZizhuError
+from zizhu.cli.terminal import labelled, padded
 from zizhu.scenarios.credentials.answers import Answer, explanation, headline, iso_moment, moment
 from zizhu.scenarios.credentials.contract import kind_name
 from zizhu.scenarios.credentials.replies import ActReply, AnswerReply, VoucherAsOf, VoucherReply
@@ -50,9 +51,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     "act.transfer": ("transferred to {taker}", "转让给 {taker}"),
     "act.replace": ("replaced by digest {new}", "换发为摘要 {new}"),
     "act.revoke": ("revoked: {reason}", "撤销:{reason}"),
-    "by": ("by {actor}", "操作人 {actor}"),
+    "by": ("by {actor} · height {height}", "操作人 {actor} · 高度 {height}"),
 }
 """Key → (English, Chinese)."""
+
+
+KIND_CELLS = 18
+STATE_CELLS = 9
+"""Widths of the columns of a list, in cells of a terminal."""
 
 
 def words(key: str, language: str, **values: object) -> str:
@@ -117,7 +123,8 @@ def voucher_text(voucher: VoucherReply, issuer: str, holder: str, language: str)
         ("height", str(voucher.height)),
         ("transaction", voucher.transaction),
     ]
-    lines = [f"[bold]{voucher.index}[/]", *(f"  [dim]{words(key, language)}[/]  {escape(text)}" for key, text in rows)]
+    labels = [(words(key, language), escape(text)) for key, text in rows]
+    lines = [f"[bold]{voucher.index}[/]", *labelled(labels, indent="  ")]
     for old in voucher.replaced:
         lines.append(f"  [dim]{words('replaced', language, when=moment(old.time_ms))}[/]  {old.digest}")
     if voucher.revoked is not None:
@@ -131,14 +138,15 @@ def short_text(voucher: VoucherReply, language: str) -> str:
     """A voucher on one line, for lists."""
     state = words(voucher.state, language)
     kind = kind_name(voucher.type, language)
-    return f"[bold]{voucher.index:>6}[/]  {moment(voucher.time_ms)}  {kind}  {state}  [dim]{voucher.digest[:16]}…[/]"
+    columns = f"{moment(voucher.time_ms)}  {padded(kind, KIND_CELLS)}  {padded(state, STATE_CELLS)}"
+    return f"[bold]{voucher.index:>6}[/]  {columns}  [dim]{voucher.digest[:12]}…[/]"
 
 
 def act_text(act: ActReply, actor: str, language: str) -> str:
     """An act for people."""
     done = words(f"act.{act.action}", language, taker=act.taker, new=act.new, reason=act.reason)
-    by = words("by", language, actor=actor)
-    return f"{act.number:>4}  {moment(act.time_ms)}  {escape(done)}  [dim]{by} · {act.height}[/]"
+    by = words("by", language, actor=actor, height=act.height)
+    return f"{act.number:>4}  {moment(act.time_ms)}  {escape(done)}\n      [dim]{by}[/]"
 
 
 def answer_text(answer: Answer, language: str) -> str:
