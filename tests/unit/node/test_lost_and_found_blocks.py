@@ -58,3 +58,32 @@ def test_a_prepared_block_that_a_view_dropped_is_found_again_by_a_later_one() ->
                 seat.fire("assembly")
     assert [(seat.machine.status().view, seat.height >= 2) for seat in rest] == [(2, True)] * 3
     assert any(isinstance(letter.message, Proposal) and letter.message.view == 2 for letter in leader.sent)
+
+
+def test_what_stood_above_the_tip_is_proposed_again_without_a_wait() -> None:
+    """Blocks 2 and 3 are in flight when the view ends, and only 2 is carried on: the transactions of 3 wait again,
+    and the next leader proposes them as soon as the tip is committed, not after another lost view."""
+    council = NodeCouncil().start()
+    calls = [council.call(0, 1), council.call(1, 1)]
+    for number, call in enumerate(calls):
+        for seat in council.seats:
+            seat.submit(call)
+        council.pass_ms(30)
+        if number:
+            council.seats[0].fire("engine:batch")
+    council.deliver(
+        lambda letter: (
+            not isinstance(letter.message, Vote) or (letter.message.phase == PREPARE and letter.message.height == 2)
+        )
+    )
+    assert {each for seat in council.seats for each in seat.machine.blocks.written.values()} == {2, 3}
+    _leave(council, *council.seats)
+    council.deliver()
+    assert [seat.machine.status().view for seat in council.seats] == [1] * 4
+    council.pass_ms(30)
+    for seat in council.seats:
+        if "engine:batch" in seat.timers:
+            seat.fire("engine:batch")
+    council.deliver()
+    assert [seat.height for seat in council.seats] == [3] * 4
+    assert [seat.machine.pool.waiting for seat in council.seats] == [0] * 4

@@ -84,10 +84,11 @@ class Blocks:
         self._forget_what_left_the_ledger()
 
     def drop(self, now: Instant, keep: tuple[BlockHash, ...]) -> None:
-        """Forget executed blocks that lost: all but `keep`, its ancestors and descendants."""
+        """Forget executed blocks that lost: all but `keep` and its ancestors. What stood above it is proposed anew, so
+        its transactions must not count as in flight."""
         kept = [block for block in keep if self.ledger.executed(block) is not None]
         if kept:
-            self.ledger.drop_all_but_descendants(kept[0])
+            self.ledger.drop_all_but_lineage(kept[0])
         else:
             self.ledger.drop_all()
         self._forget_what_left_the_ledger()
