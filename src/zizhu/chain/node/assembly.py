@@ -79,9 +79,7 @@ class Assembler:
     for their verification, and `signatures_verified` is called with the verdict.
     """
 
-    def __init__(
-        self, ledger: Ledger, held: Lookup, ask_verification: Callable[[ParsedBlock], bool]
-    ) -> None:
+    def __init__(self, ledger: Ledger, held: Lookup, ask_verification: Callable[[ParsedBlock], bool]) -> None:
         self._ledger = ledger
         self._held = held
         self._ask_verification = ask_verification

@@ -74,7 +74,7 @@ class Blocks:
         if agreed_now:
             self.pool.committed(executed.transactions, now.monotonic_ms)
         else:
-            self.pool.remove([one.id for one in executed.transactions], now.monotonic_ms)
+            self.pool.synced(executed.transactions, now.monotonic_ms)
         self.admission.final(executed.receipts)
         for removed in self.pool.expire(executed.height, now.monotonic_ms):
             self.admission.expired(removed.transaction.id, executed.height)
