@@ -267,10 +267,9 @@ class Ledger:
         """Forgets an executed block and its descendants; one that is not there is no error."""
         self._branches.drop(hash_)
 
-    def drop_all_but_descendants(self, hash_: BlockHash) -> None:
-        """Keeps an executed block, its ancestors and its descendants, and forgets its rivals; of the head, all are."""
-        if hash_ != self.head.block:
-            self._branches.keep_related(hash_)
+    def drop_all_but_lineage(self, hash_: BlockHash) -> None:
+        """Keeps an executed block and its ancestors, and forgets its rivals and its descendants."""
+        self._branches.keep_lineage(hash_)
 
     def commit(self, hash_: BlockHash) -> Committed:
         """Makes an executed child of the head final, and forgets its rivals.

@@ -16,7 +16,7 @@ from zizhu.chain.ledger.transactions import ParsedSubmission
 from zizhu.chain.ledger.validate import ParsedBlock
 from zizhu.chain.model.effects import Report
 from zizhu.chain.model.errors import AskedWrongly, Busy, ErrorCode, ZizhuError
-from zizhu.chain.model.ids import BlockHash, MemberId, TransactionId
+from zizhu.chain.model.ids import MemberId, TransactionId
 from zizhu.chain.model.receipt import Receipt
 from zizhu.chain.model.transaction import Submission
 from zizhu.chain.node.events import (
@@ -70,7 +70,7 @@ class Unverified(msgspec.Struct, frozen=True):
     peer: MemberId | None
 
 
-Batch = list[Unverified] | BlockHash
+Batch = list[Unverified] | ParsedBlock
 
 
 @dataclass
@@ -135,13 +135,13 @@ class Admission:
                 unverified.append(Unverified(parsed, None, 0, peer))
         self._verify(unverified)
 
-    def verified(self, batch: int, verdicts: tuple[bool, ...], now_ms: int) -> tuple[BlockHash, bool] | None:
-        """The verdicts on a batch; of a block's batch, which block and whether all are good."""
+    def verified(self, batch: int, verdicts: tuple[bool, ...], now_ms: int) -> tuple[ParsedBlock, bool] | None:
+        """The verdicts on a batch; of a block's batch, what was looked at and whether all is good."""
         waiting = self._batches.pop(batch, None)
         if waiting is None:
             return None
-        if isinstance(waiting, bytes):
-            return BlockHash(waiting), all(verdicts)
+        if isinstance(waiting, ParsedBlock):
+            return waiting, all(verdicts)
         for item, good in zip(waiting, verdicts, strict=True):
             if item.peer is not None:
                 self._from_peers -= 1
@@ -156,13 +156,13 @@ class Admission:
                 self._fault(item.peer, "witness")
         return None
 
-    def block_is_verified(self, block: BlockHash, parsed: ParsedBlock) -> bool:
+    def block_is_verified(self, parsed: ParsedBlock) -> bool:
         """Whether all signatures in a block are known to be good; otherwise the unknown ones are asked for."""
         unknown = [item for item in parsed.items if not self._is_good(item) and not self._pooled(item)]
         if not unknown:
             return True
         self._next_batch += 1
-        self._batches[self._next_batch] = block
+        self._batches[self._next_batch] = parsed
         self.out.append(Verify(self._next_batch, tuple(_check(item) for item in unknown), urgent=True))
         return False
 
