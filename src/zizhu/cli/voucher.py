@@ -346,7 +346,7 @@ def proof(
 def verify(
     file: Annotated[Path | None, typer.Argument(help="The file · 文件")] = None,
     proof_path: Annotated[
-        Path | None, typer.Argument(metavar="[PROOF]", help="Its proof, for offline · 证明文件")
+        Path | None, typer.Argument(metavar="PROOF", help="Its proof, for offline · 证明文件")
     ] = None,
     index: Annotated[int | None, typer.Option("--index", min=1, help="What its custodian keeps · 校验托管文件")] = None,
     trust: Annotated[str | None, typer.Option("--trust", help="Id of the ledger you trust · 受信任的账本标识")] = None,
