@@ -278,6 +278,7 @@ def transfer(
     with _speaking(language, as_json=as_json) as speaker:
         desk = _desk(directory, speaker)
         if _ACCOUNT.fullmatch(to) is None and to not in [one.place.name for one in desk.serving()]:
+            desk.reader.show(index)  # an index that nobody has is said first
             raise AskedWrongly(BAD_TAKER, found=to[:40])
         done = desk.transfer(index, to)
         holder = texts.account_text(done.voucher.holder, desk.name_of(done.voucher.holder))
