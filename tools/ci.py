@@ -77,7 +77,6 @@ class Run:
         self.environment = {
             **os.environ,
             "ZIZHU_EFFORT": "ci",
-            "ZIZHU_MALFORMED": "5000",
             "ZIZHU_FRESH": str(self.fresh),
             "ZIZHU_STRICT_SKIPS": "1",
         }

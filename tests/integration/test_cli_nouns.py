@@ -210,6 +210,21 @@ def test_what_was_signed_elsewhere(cli: Cli, tmp_path: Path) -> None:
     assert cli.data("contract query register count offline")[0]["value"] == 3
 
 
+def test_text_of_others_stays_text(cli: Cli, tmp_path: Path) -> None:
+    """A contract's name, method and values are shown as they are: they colour nothing, and move no cursor."""
+    source = tmp_path / "register.py"
+    source.write_bytes(REGISTER_SOURCE)
+    name = "\x1b[2J[bold red]evil[/]\u202e"
+    (made,) = cli.data("contract deploy", str(source), "--name", name, "--account", "alice")
+    (done,) = cli.data("contract invoke", str(made["contract"]), "note", "[red]a\x1b[0m", "t", "--account", "alice")
+    for line in (f"block show {made['height']}", f"block show {done['height']}", f"tx show {done['transaction']}"):
+        out = cli.good(line)
+        assert "\x1b" not in out
+        assert "\u202e" not in out
+    assert "[bold red]evil[/]" in cli.good(f"block show {done['height']}")
+    assert "[red]a" in cli.good(f"tx show {done['transaction']}")
+
+
 def test_an_unknown_transaction(cli: Cli) -> None:
     """What no member has seen is "unknown", with exit code 1, in both languages."""
     for language, word in (("en", "unknown"), ("zh", "未知")):

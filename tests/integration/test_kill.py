@@ -22,7 +22,7 @@ from zizhu.framework.sdk.transactions import (
     sign_bundle,
     sign_single,
 )
-from zizhu.framework.testkit.history import Acknowledged, History, as_json, longest_silence_ms, notes_of
+from zizhu.framework.testkit.history import History, as_json, longest_silence_ms, notes_of
 from zizhu.framework.testkit.processes.consortium import Consortium, register_consortium
 from zizhu.framework.testkit.processes.ledger import COUNT, REGISTER, register_id
 from zizhu.framework.testkit.processes.load import Load
@@ -86,21 +86,6 @@ def noted(member: MemberProcess, name: str) -> object:
 def said(**values: object) -> None:
     """A measurement, for whoever runs with -s."""
     print(as_json(values))
-
-
-def test_a_checker_that_is_shown_wrong_chains_says_so() -> None:
-    """The checker finds what is lost, doubled and different: it does not pass because it does not look."""
-    history = History(height=5, places={"aa": (3, "")})
-    good = Acknowledged("aa", 3, "", "n", 1)
-    assert history.check([good]) == 1
-    for wrong in (
-        Acknowledged("bb", 3, "", "n", 1),
-        Acknowledged("aa", 4, "", "n", 1),
-        Acknowledged("aa", 3, "app.refused", "n", 1),
-    ):
-        with pytest.raises(AssertionError, match="acknowledged"):
-            history.check([wrong])
-    assert history.check([Acknowledged("cc", 6, "", "n", 1)]) == 0, "not read that far"
 
 
 @pytest.mark.row("B-1")

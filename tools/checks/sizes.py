@@ -52,7 +52,7 @@ def _functions(source: Source) -> Iterator[Problem]:
 def _is_command(node: "ast.FunctionDef | ast.AsyncFunctionDef") -> bool:
     """Whether it is a command of the terminal: its parameters are the command's options, declared nowhere else."""
     called = [each.func for each in node.decorator_list if isinstance(each, ast.Call)]
-    return any(isinstance(each, ast.Attribute) and each.attr == "command" for each in called)
+    return any(isinstance(each, ast.Attribute) and each.attr in ("command", "callback") for each in called)
 
 
 def _classes(source: Source) -> Iterator[Problem]:

@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from zizhu.chain.crypto.accounts import account_id
 from zizhu.chain.crypto.keystore import COST_OF_MACHINES, COST_OF_PERSONS, KeyLabel, read_label
 from zizhu.chain.model.errors import OperatingFault
 from zizhu.chain.storage.atomic_file import make_folder
 from zizhu.cli.acting import Passphrase, account_names, checked_name, client_of, key_file, passphrase_of, speaking
-from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, Terminal, labelled
+from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, Terminal, labelled, plain
 from zizhu.cloud.nodes.network import account_path, passphrase_path, read_network
 from zizhu.framework.sdk.keys import create_account, known_suite
 
@@ -88,7 +87,7 @@ def _tell(name: str, path: Path, speaker: Terminal, *, nonce: int | None = None,
         (speaker.say("account", "账户"), str(line["account"])),
         (speaker.say("suite", "套件"), str(line["suite"])),
         (speaker.say("public key", "公钥"), str(line["public_key"])),
-        (speaker.say("key file", "密钥文件"), escape(str(path))),
+        (speaker.say("key file", "密钥文件"), plain(str(path))),
     ]
     if asked:
         line["highest_nonce"] = nonce

@@ -18,7 +18,6 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.markup import escape
 
 from zizhu.chain.crypto.passphrase import FromPrompt, parse_source, read_passphrase
 from zizhu.chain.model.errors import AskedWrongly, ErrorCode, ZizhuError
@@ -26,7 +25,7 @@ from zizhu.chain.model.ids import ContractId, LedgerId
 from zizhu.chain.model.transaction import TransactionBody
 from zizhu.chain.model.value import Value
 from zizhu.chain.node.api.json_values import json_to_value, value_to_json
-from zizhu.cli.terminal import Terminal, moment, terminal
+from zizhu.cli.terminal import Terminal, moment, plain, terminal
 from zizhu.cloud.nodes.network import Network, account_path, passphrase_path, read_network, read_passphrase_file
 from zizhu.framework.sdk.client import Finality, LedgerClient
 from zizhu.framework.sdk.http import HttpMember
@@ -210,10 +209,10 @@ def tell_final(final: Finality, speaker: Terminal, **more: object) -> int:
         f"已在高度 {final.height} 最终确认,{moment(final.time_ms)}",
     )
     if final.code:
-        rows = [f"[red]{speaker.say('failed', '失败')}[/] {escape(final.code)}", *why_failed(final.code, speaker)]
+        rows = [f"[red]{speaker.say('failed', '失败')}[/] {plain(final.code)}", *why_failed(final.code, speaker)]
     else:
-        rows = [f"[green]{speaker.say('done', '完成')}[/] {escape(shown(final.value))}"]
+        rows = [f"[green]{speaker.say('done', '完成')}[/] {plain(shown(final.value))}"]
     rows += [f"  {speaker.say('transaction', '交易')} {final.transaction.hex()}", f"  {when}"]
-    rows += [f"  {speaker.say(key, KEYS.get(key, key))} {escape(str(value))}" for key, value in more.items()]
+    rows += [f"  {speaker.say(key, KEYS.get(key, key))} {plain(str(value))}" for key, value in more.items()]
     speaker.emit(line, "\n".join(rows))
     return 1 if final.code else 0

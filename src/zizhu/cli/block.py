@@ -7,7 +7,7 @@ import typer
 
 from zizhu.chain.node.api.replies import BlockReply, BlocksReply, TransactionLine
 from zizhu.cli.acting import client_of, speaking
-from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, Terminal, labelled, moment
+from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, Terminal, labelled, moment, plain
 from zizhu.cloud.nodes.network import read_network
 
 app = typer.Typer(help="Blocks · 区块", no_args_is_help=True, add_completion=False)
@@ -29,7 +29,8 @@ def list_(
         path = f"/blocks?limit={limit}" + (f"&from={before}" if before else "")
         for block in client.ask(lambda member: member.get(path, BlocksReply)).blocks:
             count = speaker.say(f"{block.count} tx", f"{block.count} 笔")
-            text = f"{block.height:>8}  {moment(block.time_ms)}  {count:>8}  {block.proposer_name:<8} {block.hash[:16]}"
+            proposer = plain(block.proposer_name)
+            text = f"{block.height:>8}  {moment(block.time_ms)}  {count:>8}  {proposer:<8} {block.hash[:16]}"
             speaker.emit(msgspec.to_builtins(block), text)
 
 
@@ -51,13 +52,13 @@ def show(
 
 def _text(block: BlockReply, speaker: Terminal) -> str:
     certificate, say = block.certificate, speaker.say
-    signers = ", ".join(signer.name for signer in certificate.signers)
+    signers = ", ".join(plain(signer.name) for signer in certificate.signers)
     rows = [
         (say("height", "高度"), str(block.height)),
         (say("hash", "哈希"), block.hash),
         (say("parent", "父区块"), block.parent),
         (say("time", "时间"), moment(block.time_ms)),
-        (say("proposer", "提议者"), block.proposer_name),
+        (say("proposer", "提议者"), plain(block.proposer_name)),
         (say("transactions", "交易"), str(block.count)),
         (say("bytes", "字节"), str(block.bytes)),
         (say("outcome", "结果"), block.outcome.hash),
@@ -76,5 +77,5 @@ def _text(block: BlockReply, speaker: Terminal) -> str:
 def transaction_line(line: TransactionLine) -> str:
     """A transaction on one line: whether it succeeded, its id, what it called."""
     mark = "[green]✓[/]" if line.status == "succeeded" else "[red]✗[/]"
-    what = line.kind if line.method is None else f"{line.contract_name or (line.contract or '')[:8]}.{line.method}"
-    return f"  {mark} {line.id}  {what} {line.code}".rstrip()
+    called = f"{line.contract_name or (line.contract or '')[:8]}.{line.method}"
+    return f"  {mark} {line.id}  {plain(line.kind if line.method is None else called)} {plain(line.code)}".rstrip()

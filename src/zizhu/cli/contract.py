@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, cast
 
 import typer
-from rich.markup import escape
 
 from zizhu.chain.contracts.port import ContractEngine
 from zizhu.chain.crypto.hashing import deployed_contract_id
@@ -28,7 +27,7 @@ from zizhu.cli.acting import (
     values_of,
     why_failed,
 )
-from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, moment
+from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, moment, plain
 from zizhu.cloud.nodes.network import read_network
 from zizhu.framework.sdk.transactions import Call, Numbers, Target, call_body, deploy_body
 
@@ -73,10 +72,10 @@ def check(file: Source, engine: Engine = "script", as_json: AsJson = False, lang
         problems = _engine(engine).check(_read(file))
         for each in problems:
             line = {"file": str(file), "line": each.line, "column": each.column, "rule": each.rule, "text": each.text}
-            speaker.emit(line, escape(f"{file}:{each.line}:{each.column}: {each.rule} {each.text}"))
+            speaker.emit(line, plain(f"{file}:{each.line}:{each.column}: {each.rule} {each.text}"))
         if not problems:
             good = speaker.say("no rule is broken", "未违反任何规则")
-            speaker.emit({"file": str(file), "ok": True}, f"[green]✓[/] {escape(str(file))}: {good}")
+            speaker.emit({"file": str(file), "ok": True}, f"[green]✓[/] {plain(str(file))}: {good}")
     raise typer.Exit(1 if problems else 0)
 
 
@@ -157,8 +156,8 @@ def query(
             f"as of height {answer.height}, {moment(answer.time_ms)}, as one member says",
             f"截至高度 {answer.height},{moment(answer.time_ms)},来自一个成员",
         )
-        said = f"[red]{speaker.say('failed', '失败')}[/] {escape(answer.code)}"
-        rows = [said, *why_failed(answer.code, speaker)] if answer.code else [escape(shown(answer.value))]
+        said = f"[red]{speaker.say('failed', '失败')}[/] {plain(answer.code)}"
+        rows = [said, *why_failed(answer.code, speaker)] if answer.code else [plain(shown(answer.value))]
         speaker.emit(line, "\n".join([*rows, f"  [dim]{as_of}[/]"]))
     raise typer.Exit(1 if answer.code else 0)
 

@@ -98,6 +98,12 @@ def labelled(rows: Sequence[tuple[str, str]], *, indent: str = "") -> list[str]:
     return [f"{indent}[dim]{padded(label, widest)}[/]  {value}" for label, value in rows]
 
 
+def plain(text: str) -> str:
+    """Text from a ledger or a member, for the terminal: it is no markup, and moves no cursor (control and direction
+    characters are written as their code)."""
+    return escape("".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in text))
+
+
 def moment(time_ms: int) -> str:
     """A block time as people read it: UTC, to the second."""
     return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -6,7 +6,6 @@ from typing import Annotated, assert_never
 
 import msgspec
 import typer
-from rich.markup import escape
 
 from zizhu.chain.crypto.hashing import transaction_id
 from zizhu.chain.crypto.port import Suite
@@ -16,7 +15,7 @@ from zizhu.chain.model.transaction import Bundle, Single, submission_codec
 from zizhu.chain.node.api.replies import TransactionReply
 from zizhu.chain.node.api.waiting import WAIT_MS_MAX
 from zizhu.cli.acting import WAIT_S, Wait, client_of, speaking, tell_final
-from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, Terminal, labelled, moment
+from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, Terminal, labelled, moment, plain
 from zizhu.cloud.nodes.network import read_network
 from zizhu.framework.sdk.client import LedgerClient
 from zizhu.framework.sdk.keys import known_suite
@@ -125,7 +124,7 @@ def _text(found: TransactionReply, speaker: Terminal) -> str:
         rows.append(
             (
                 say("act", "操作"),
-                escape(
+                plain(
                     f"{say(fields.kind, KINDS.get(fields.kind, fields.kind))} {what}({_json(fields.arguments_json)})"
                 ),
             )
@@ -135,12 +134,14 @@ def _text(found: TransactionReply, speaker: Terminal) -> str:
         receipt = found.receipt
         good = receipt.status == "succeeded"
         ended = (
-            say("[green]succeeded[/]", "[green]成功[/]") if good else f"[red]{say('failed', '失败')}[/] {receipt.code}"
+            say("[green]succeeded[/]", "[green]成功[/]")
+            if good
+            else f"[red]{say('failed', '失败')}[/] {plain(receipt.code)}"
         )
         rows.append((say("receipt", "回执"), f"{ended} · {receipt.steps} {say('steps', '步')}"))
         if good:
-            rows.append((say("result", "结果"), escape(_json(receipt.result_json))))
-        rows += [(say("event", "事件"), escape(f"{one.name} {_json(one.data_json)}")) for one in receipt.events]
+            rows.append((say("result", "结果"), plain(_json(receipt.result_json))))
+        rows += [(say("event", "事件"), plain(f"{one.name} {_json(one.data_json)}")) for one in receipt.events]
     return "\n".join(labelled(rows))
 
 

@@ -1,7 +1,8 @@
 """A leader that comes back to a chain that went on without it."""
 
 from zizhu.chain.consensus import port
-from zizhu.chain.consensus.pbft.messages import MemoryAnswer, MemoryQuery
+from zizhu.chain.consensus.pbft.messages import MemoryAnswer, MemoryQuery, ViewChange, Vote
+from zizhu.chain.model.certificate import COMMIT
 from zizhu.framework.testkit.council import Council, Seat
 
 
@@ -79,3 +80,72 @@ def test_a_leader_that_returns_unharmed_proposes_the_same_again() -> None:
     proposed = [each for each in leader.sent if each in lost]
     assert len(proposed) == 2 * len(lost)
     assert {seat.head.height for seat in council.seats} == {3}
+
+
+def _in_view_1(council: Council) -> Seat:
+    """The members leave view 0, which brings them nothing; the leader of view 1."""
+    council.mail.clear()
+    for seat in council.seats:
+        seat.wait_for(1)
+        seat.fire("view")
+    council.deliver()
+    assert {(seat.view, seat.active) for seat in council.seats} == {(1, True)}
+    return council.seats[1]
+
+
+def test_a_leader_of_a_later_view_that_returns_proposes_the_same_again() -> None:
+    """Its NEW-VIEW is signed again, but the view does not begin anew: the blocks that it proposed in it are kept, and
+    proposed again, unchanged."""
+    council = Council().start()
+    leader = _in_view_1(council)
+    for seat in council.seats:
+        seat.wait_for(0)
+    height = leader.head.height
+    for _ in range(2):
+        leader.wait_for(500)
+    lost = [letter.message for letter in council.mail if letter.target == council.seats[2].id]
+    assert len(lost) == 2
+    council.mail.clear()
+    leader.restart()
+    council.deliver()
+    assert [each for each in leader.sent if each in lost] == lost * 2
+    assert {seat.head.height for seat in council.seats} == {height + 2}
+
+
+def test_a_leader_that_returns_far_above_the_tip_of_its_view_goes_on() -> None:
+    """The tip that its view began with is committed long since, and nobody has to see it proposed again."""
+    council = Council().start()
+    council.seats[0].wait_for(500)
+    council.deliver(lambda letter: not (isinstance(letter.message, Vote) and letter.message.phase == COMMIT))
+    leader = _in_view_1(council)
+    for _ in range(3):
+        council.commit_one()
+    height, asked = leader.head.height, len(leader.asked)
+    assert height >= 4
+    leader.restart()
+    council.deliver()
+    council.commit_one()
+    assert {seat.head.height for seat in council.seats} == {height + 1}
+    assert {seat.view for seat in council.seats} == {1}
+    assert len(leader.asked) == asked, "a node does not execute again what it has committed"
+
+
+def test_view_changes_heard_before_the_memory_was_confirmed_are_counted_after_it() -> None:
+    """Two of four ask for view 1 while a third still asks what it has voted: once it may vote, it joins them. They
+    repeat themselves, and a repetition is not news."""
+    council = Council().start()
+    first, second, back, dead = council.seats
+    dead.down = True
+    back.restart()
+    council.mail.clear()
+    for seat in (first, second):
+        seat.wait_for(1)
+        seat.fire("view")
+    council.deliver(lambda letter: isinstance(letter.message, ViewChange))
+    assert not back.engine.status().voting
+    back.fire("recall")
+    council.deliver()
+    for seat in (first, second):
+        seat.fire("resend") if "resend" in seat.timers else None
+    council.deliver()
+    assert [(seat.view, seat.active) for seat in (first, second, back)] == [(1, True)] * 3

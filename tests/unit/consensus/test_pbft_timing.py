@@ -4,7 +4,7 @@ import pytest
 
 from zizhu.chain.consensus import port
 from zizhu.chain.consensus.pbft.messages import Proposal
-from zizhu.chain.consensus.pbft.timing import NETWORK_DELAY_MS, cap_ms
+from zizhu.chain.consensus.pbft.timing import FALL_BACK_BLOCKS, NETWORK_DELAY_MS, cap_ms
 from zizhu.chain.model.epoch import Parameters
 from zizhu.chain.model.ids import Instant
 from zizhu.framework.testkit.council import Council, Seat
@@ -40,13 +40,18 @@ def test_dead_leaders_in_a_row(dead: int) -> None:
 
 
 def test_the_timeout_falls_back_after_progress() -> None:
-    """After two dead leaders the next block brings the first time-out again."""
+    """After two dead leaders one block is no reason to hurry; eight blocks of a view bring the first time-out again."""
     council = Council(10).start()
     _dead_leaders(council, 2)
-    for seat in council.seats:
-        if not seat.down:
+    running = [seat for seat in council.seats if not seat.down]
+    timeouts = []
+    for _ in range(FALL_BACK_BLOCKS):
+        for seat in running:
             seat.wait_for(1)
-            assert seat.timers["view"] == 500
+        timeouts.append([seat.timers["view"] for seat in running])
+        council.deliver()
+    assert timeouts[0] == [2_000] * len(running)
+    assert timeouts[-1] == [500] * len(running)
 
 
 def test_the_timeout_doubles_up_to_its_cap() -> None:

@@ -32,7 +32,7 @@ def test_replies_are_whole_however_they_come_and_a_broken_connection_is_told() -
         assert (first.status, first.body, second.status, second.body) == (202, b"hello", 200, b"")
         server.close()
         await server.wait_closed()
-        with pytest.raises(OperatingFault, match="bench.connection"):
+        with pytest.raises(OperatingFault, match=r"bench\.connection"):
             await connection.get("/c")
 
     asyncio.run(talk())

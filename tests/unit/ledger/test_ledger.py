@@ -90,10 +90,10 @@ def test_drop_takes_a_block_and_its_descendants_only() -> None:
     chain.ledger.drop(two.hash)
     kept = [block for block in (one, two, three, beside) if chain.ledger.executed(block.hash)]
     assert kept == [one, beside]
-    chain.ledger.drop_all_but_descendants(chain.ledger.head.block)
-    assert chain.ledger.executed(beside.hash)
-    chain.ledger.drop_all_but_descendants(beside.hash)
+    above = chain.build(chain.call(BOB, 2, "echo", 1), on=beside.hash)
+    chain.ledger.drop_all_but_lineage(beside.hash)
     assert chain.ledger.executed(one.hash) and chain.ledger.executed(beside.hash)
+    assert chain.ledger.executed(above.hash) is None
 
 
 @pytest.mark.row("A-7")

@@ -42,13 +42,29 @@ def history() -> str:
     return "\n".join(lines)
 
 
+QUIET = "import os; os.umask({umask}); from test_ledger_determinism import history; print(history())"
+LOUD = "import logging; logging.basicConfig(level=1); logging.captureWarnings(True); " + QUIET
+
+
 @pytest.mark.row("D-1")
 def test_every_process_computes_the_same(tmp_path: Path) -> None:
     """D-1: given the same block, when executed under PYTHONHASHSEED 0, 1, 2, random, different locale/TZ/cwd/umask:
     roots, receipts, gas byte-equal."""
+    _all_equal(tmp_path, QUIET, ENVIRONMENTS)
+
+
+@pytest.mark.row("D-5")
+def test_log_levels_and_debug_flags_change_nothing(tmp_path: Path) -> None:
+    """D-5: given nodes with different log levels and debug flags: receipts carry error codes only; equal roots. Python's
+    development mode, asyncio's debug mode, its fault handler, and a root logger that takes everything."""
+    debugging = {"PYTHONDEVMODE": "1", "PYTHONASYNCIODEBUG": "1", "PYTHONFAULTHANDLER": "1", "PYTHONDEBUG": "1"}
+    _all_equal(tmp_path, LOUD, [debugging, {}])
+
+
+def _all_equal(tmp_path: Path, program: str, environments: list[dict[str, str]]) -> None:
+    """A process in each of these environments computes what this one computes."""
     wanted = history()
-    program = "import os; os.umask({umask}); from test_ledger_determinism import history; print(history())"
-    for number, environment in enumerate(ENVIRONMENTS):
+    for number, environment in enumerate(environments):
         folder = tmp_path / str(number)
         folder.mkdir()
         done = subprocess.run(

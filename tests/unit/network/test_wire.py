@@ -9,7 +9,7 @@ from zizhu.chain.model.encoding import encode
 from zizhu.chain.model.errors import AskedWrongly, SpokeWrongly
 from zizhu.chain.model.ids import LedgerId, MemberId
 from zizhu.chain.network import messages
-from zizhu.chain.network.wire import HELLO_BYTES_MAX, Hello, HelloGreeting, Wire
+from zizhu.chain.network.wire import HELLO_BYTES_MAX, TAG_MAX, Hello, HelloGreeting, Wire
 from zizhu.framework.testkit.malformed import malformed, well_formed
 
 SPOKEN: tuple[type[msgspec.Struct], ...] = (*messages.MESSAGES, *pbft.MESSAGES)
@@ -91,6 +91,24 @@ def test_what_cannot_be_a_message_is_refused(types: tuple[type[msgspec.Struct], 
     """A node does not start with messages that could be confused, and the error names the type."""
     with pytest.raises(AskedWrongly, match=r"network\.message_type"):
         Wire(types)
+
+
+class Last(msgspec.Struct, frozen=True, array_like=True, tag=TAG_MAX):
+    """A message with the greatest tag."""
+
+    data: bytes
+
+
+class Beyond(msgspec.Struct, frozen=True, array_like=True, tag=TAG_MAX + 1):
+    """No message: its tag is too great."""
+
+
+def test_the_greatest_tag_is_a_tag_and_one_above_is_not() -> None:
+    """TAG_MAX is spoken and comes back; a type above it is refused by name before a node starts."""
+    wire = Wire((Last,))
+    assert wire.decode(wire.encode(Last(b"x"))) == Last(b"x")
+    with pytest.raises(AskedWrongly, match="Beyond"):
+        Wire((Beyond,))
 
 
 def test_a_frame_longer_than_the_limit_is_refused() -> None:

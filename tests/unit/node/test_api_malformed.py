@@ -1,13 +1,13 @@
 """Malformed requests of every kind, made from the schemas, at a real port: refused with a code, the node goes on.
 
-`ZIZHU_MALFORMED` is how many are sent (500 by default); what is enumerated comes first, seeded noise after it.
+What is enumerated comes first, fresh noise after it: 500 requests in a quick run, 5,000 in CI, as many as the time
+allows in `make long`.
 """
 
 import http.client
 import itertools
 import json
 import logging
-import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,11 +21,11 @@ from zizhu.chain.model.encoding import encode
 from zizhu.chain.model.transaction import Single
 from zizhu.chain.node.api.application import own_endpoints
 from zizhu.chain.node.api.openapi import openapi_document
+from zizhu.framework.testkit.effort import Effort
 from zizhu.framework.testkit.fakes.ledger import ACCOUNTS, Chain
 from zizhu.framework.testkit.fakes.node import FakeNode
 from zizhu.framework.testkit.fakes.served import HOST, ServedNode, served, site_of
 
-COUNT = int(os.environ.get("ZIZHU_MALFORMED", "500"))
 API = "/api/v1"
 JSON, BYTES = "application/json", "application/octet-stream"
 ABSENT = object()
@@ -233,12 +233,14 @@ def check(case: Case, status: int, body: bytes) -> None:
 
 @pytest.mark.row("F-2")
 @pytest.mark.row("F-3")
-def test_malformed_requests_are_refused_and_the_node_goes_on(node: ServedNode) -> None:
+@pytest.mark.counted("malformed")
+def test_malformed_requests_are_refused_and_the_node_goes_on(node: ServedNode, effort: Effort) -> None:
     """F-2: 4xx error, process alive. F-3: error reply, no exception above the handler (generated from schema)."""
     asker = Asker(node.port)
     enumerated = [*json_cases(), *address_cases(), *packed_cases()]
     random.Random(1).shuffle(enumerated)
-    for case in itertools.islice(itertools.chain(enumerated, noise(2)), COUNT):
+    rounds = effort.rounds("malformed HTTP requests", quick=500, ci=5_000)
+    for _, case in zip(rounds, itertools.chain(enumerated, noise(effort.first)), strict=False):
         if "\n" in case.path or "\xff" in case.headers.get("content-type", ""):
             continue
         check(case, *asker.ask(case))

@@ -136,9 +136,11 @@ def test_far_above_the_lowest_waiting_nonce_is_busy() -> None:
     assert getattr(outcome.error, "retry_after_ms", 0) > 0
 
 
+@pytest.mark.row("P-8")
 @pytest.mark.parametrize("kind", ["forged", "malformed"])
 def test_bad_gossip_costs_its_sender_and_not_the_id(kind: str) -> None:
-    """A submission that a peer passes on and that is wrong names the peer; the good one is taken afterwards."""
+    """A bad witness under a known id never keeps the transaction with the good witness out: a submission that a peer
+    passes on and that is wrong names the peer; the good one is taken afterwards."""
     council = NodeCouncil().start()
     seat, peer = council.seats[0], council.seats[1]
     good = council.call(0, 1)

@@ -9,7 +9,7 @@ from zizhu.chain.ledger.transactions import ParsedSubmission
 from zizhu.chain.model.effects import Report
 from zizhu.chain.model.encoding import encode
 from zizhu.chain.model.ids import BlockHash, Instant, TransactionId
-from zizhu.chain.network.messages import SYNC_BYTES_MAX, CertifiedBlocks, FetchCertified, Gossip
+from zizhu.chain.network.messages import SYNC_BYTES_MAX, CertifiedBlocks, FetchCertified
 from zizhu.chain.node.assembly import JOBS_MAX, Assembler
 from zizhu.chain.node.boot import RECENT_CERTIFICATES, VOTES_KEPT
 from zizhu.chain.node.clients import UNVERIFIED_MAX, VERIFIED_MAX, Admission

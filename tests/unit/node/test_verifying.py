@@ -76,3 +76,14 @@ def test_what_is_remembered_for_its_turn_is_bounded() -> None:
         verifying.put(Verify(2, checks))
         assert all(_whole(verifying).verdicts)
         assert verifying.verified == count + again
+
+
+def test_what_one_block_wanted_is_not_verified_again_for_another() -> None:
+    """Proposed again, in another view or another block, a good signature costs nothing; then its own turn neither."""
+    verifying = _verifying()
+    checks = _checks(3)
+    verifying.put(Verify(1, checks, urgent=True))
+    verifying.put(Verify(2, checks, urgent=True))
+    verifying.put(Verify(3, checks))
+    assert [_whole(verifying) for _ in range(3)] == [Verified(batch, (True,) * 3) for batch in (1, 2, 3)]
+    assert verifying.verified == 3

@@ -91,6 +91,11 @@ class Branches:
         """Forgets a block and its descendants."""
         self._keep([at for at in self._branches if hash_ not in self._hashes(at)])
 
+    def keep_lineage(self, hash_: BlockHash) -> None:
+        """Keeps a block and its ancestors; forgets the rest."""
+        ancestors = self._hashes(hash_)
+        self._keep([at for at in self._branches if at in ancestors])
+
     def keep_related(self, hash_: BlockHash) -> None:
         """Keeps a block, its ancestors and its descendants; forgets the rest."""
         ancestors = self._hashes(hash_)

@@ -249,12 +249,10 @@ class Ledger:
         self._branches.add(Branch(executed, overlay, footing, since_root, ids))
         return executed
 
-    def roots_hold(self, parsed: ParsedBlock) -> bool:
-        """Whether the items are those that the header commits to: if not, whoever sent them put them there."""
-        header = parsed.block.header
-        return header.transaction_root == validate.transaction_root(self.suite, parsed.transactions) and (
-            header.witness_root == validate.witness_root(self.suite, parsed.transactions)
-        )
+    def body_holds(self, parsed: ParsedBlock) -> bool:
+        """Whether the items are those that the header commits to, in the one form that a block may have: if not,
+        whoever sent them put them there. The roots alone do not say it: a bundle may be cut in two parts."""
+        return validate.check_body(parsed, self.terms) is None
 
     def drop_all(self) -> None:
         """Forgets every executed, uncommitted block."""
@@ -269,10 +267,9 @@ class Ledger:
         """Forgets an executed block and its descendants; one that is not there is no error."""
         self._branches.drop(hash_)
 
-    def drop_all_but_descendants(self, hash_: BlockHash) -> None:
-        """Keeps an executed block, its ancestors and its descendants, and forgets its rivals; of the head, all are."""
-        if hash_ != self.head.block:
-            self._branches.keep_related(hash_)
+    def drop_all_but_lineage(self, hash_: BlockHash) -> None:
+        """Keeps an executed block and its ancestors, and forgets its rivals and its descendants."""
+        self._branches.keep_lineage(hash_)
 
     def commit(self, hash_: BlockHash) -> Committed:
         """Makes an executed child of the head final, and forgets its rivals.

@@ -277,6 +277,12 @@ class Pool:
             if rival_ms is not None and queue.first_ms + OVERTAKEN_MS < rival_ms:
                 queue.overtaken_ms = now_ms
 
+    def synced(self, transactions: Sequence[Parsed], now_ms: int) -> None:
+        """A block that others agreed on some time ago: removes its transactions, accuses nobody of overtaking."""
+        for one in transactions:
+            self._touched[one.sender] = None
+        self.remove([one.id for one in transactions], now_ms)
+
     def passed_over(self, now_ms: int, limit_ms: int) -> list[PassedOver]:
         """Submissions first for `limit_ms`, and overtaken in the second half of that time or later.
 

@@ -75,13 +75,11 @@ class Assembler:
     """The jobs of one node.
 
     `held(id)` is the submission with a transaction that waits here, verified or about to be.
-    `ask_verification(block, parsed)` says whether all signatures of a block are known to be good; if not, it asks
+    `ask_verification(parsed)` says whether all signatures of a block are known to be good; if not, it asks
     for their verification, and `signatures_verified` is called with the verdict.
     """
 
-    def __init__(
-        self, ledger: Ledger, held: Lookup, ask_verification: Callable[[BlockHash, ParsedBlock], bool]
-    ) -> None:
+    def __init__(self, ledger: Ledger, held: Lookup, ask_verification: Callable[[ParsedBlock], bool]) -> None:
         self._ledger = ledger
         self._held = held
         self._ask_verification = ask_verification
@@ -171,17 +169,20 @@ class Assembler:
             self._fault(peer, "block_hash", job)
             return
         parsed = self._ledger.parse_block(message.body, job.block, known=self._held)
-        if isinstance(parsed, Invalid) or not self._ledger.roots_hold(parsed):
+        if isinstance(parsed, Invalid) or not self._ledger.body_holds(parsed):
             self._fault(peer, "block_body", job)
             return
         job.header, job.parsed = header, parsed
         self._progress(job)
 
-    def signatures_verified(self, now: Instant, block: BlockHash, *, good: bool) -> None:
-        """The verdict on a block's signatures that this node had not verified before."""
+    def signatures_verified(self, now: Instant, parsed: ParsedBlock, *, good: bool) -> None:
+        """The verdict on a block's signatures that this node had not verified before.
+
+        It is about these very items: a job that was given up may have had others under the same header.
+        """
         self._now = now
-        job = self._jobs.get(block)
-        if job is None:
+        job = self._jobs.get(parsed.hash)
+        if job is None or job.parsed is not parsed:
             return
         job.verifying = False
         if good:
@@ -215,7 +216,7 @@ class Assembler:
         assert job.parsed is not None
         if not job.verified and not job.verifying:
             job.verifying = True
-            if self._ask_verification(job.block, job.parsed):
+            if self._ask_verification(job.parsed):
                 job.verifying, job.verified = False, True
         if job.verified:
             self._finish(job, self._ledger.execute(job.parsed, job.block))
@@ -259,6 +260,8 @@ class Assembler:
                 if held is None or not isinstance(held.submission, Bundle) or held.submission.header != entry.header:
                     return None
                 leaves = list(entry.transactions)
+                if len(leaves) != len(held.submission.leaves):
+                    return None
                 for position in taken:
                     leaves[position] = held.submission.leaves[position]
                 return Bundle(entry.header, leaves)

@@ -74,7 +74,7 @@ class Blocks:
         if agreed_now:
             self.pool.committed(executed.transactions, now.monotonic_ms)
         else:
-            self.pool.remove([one.id for one in executed.transactions], now.monotonic_ms)
+            self.pool.synced(executed.transactions, now.monotonic_ms)
         self.admission.final(executed.receipts)
         for removed in self.pool.expire(executed.height, now.monotonic_ms):
             self.admission.expired(removed.transaction.id, executed.height)
@@ -84,10 +84,11 @@ class Blocks:
         self._forget_what_left_the_ledger()
 
     def drop(self, now: Instant, keep: tuple[BlockHash, ...]) -> None:
-        """Forget executed blocks that lost: all but `keep`, its ancestors and descendants."""
+        """Forget executed blocks that lost: all but `keep` and its ancestors. What stood above it is proposed anew, so
+        its transactions must not count as in flight."""
         kept = [block for block in keep if self.ledger.executed(block) is not None]
         if kept:
-            self.ledger.drop_all_but_descendants(kept[0])
+            self.ledger.drop_all_but_lineage(kept[0])
         else:
             self.ledger.drop_all()
         self._forget_what_left_the_ledger()

@@ -16,7 +16,7 @@ from zizhu.chain.ledger.transactions import ParsedSubmission
 from zizhu.chain.ledger.validate import ParsedBlock
 from zizhu.chain.model.effects import Report
 from zizhu.chain.model.errors import AskedWrongly, Busy, ErrorCode, ZizhuError
-from zizhu.chain.model.ids import BlockHash, MemberId, TransactionId
+from zizhu.chain.model.ids import MemberId, TransactionId
 from zizhu.chain.model.receipt import Receipt
 from zizhu.chain.model.transaction import Submission
 from zizhu.chain.node.events import (
@@ -70,7 +70,7 @@ class Unverified(msgspec.Struct, frozen=True):
     peer: MemberId | None
 
 
-Batch = list[Unverified] | BlockHash
+Batch = list[Unverified] | ParsedBlock
 
 
 @dataclass
@@ -126,7 +126,7 @@ class Admission:
             except ZizhuError as error:
                 self._fault(peer, error.code.code)
                 continue
-            if self.is_known(parsed):
+            if self.is_known(parsed) or self._is_under_way(parsed):
                 continue
             if self._is_good(parsed):
                 self._admit(Unverified(parsed, None, 0, peer), now_ms)
@@ -135,13 +135,13 @@ class Admission:
                 unverified.append(Unverified(parsed, None, 0, peer))
         self._verify(unverified)
 
-    def verified(self, batch: int, verdicts: tuple[bool, ...], now_ms: int) -> tuple[BlockHash, bool] | None:
-        """The verdicts on a batch; of a block's batch, which block and whether all are good."""
+    def verified(self, batch: int, verdicts: tuple[bool, ...], now_ms: int) -> tuple[ParsedBlock, bool] | None:
+        """The verdicts on a batch; of a block's batch, what was looked at and whether all is good."""
         waiting = self._batches.pop(batch, None)
         if waiting is None:
             return None
-        if isinstance(waiting, bytes):
-            return BlockHash(waiting), all(verdicts)
+        if isinstance(waiting, ParsedBlock):
+            return waiting, all(verdicts)
         for item, good in zip(waiting, verdicts, strict=True):
             if item.peer is not None:
                 self._from_peers -= 1
@@ -156,15 +156,20 @@ class Admission:
                 self._fault(item.peer, "witness")
         return None
 
-    def block_is_verified(self, block: BlockHash, parsed: ParsedBlock) -> bool:
+    def block_is_verified(self, parsed: ParsedBlock) -> bool:
         """Whether all signatures in a block are known to be good; otherwise the unknown ones are asked for."""
         unknown = [item for item in parsed.items if not self._is_good(item) and not self._pooled(item)]
         if not unknown:
             return True
         self._next_batch += 1
-        self._batches[self._next_batch] = block
+        self._batches[self._next_batch] = parsed
         self.out.append(Verify(self._next_batch, tuple(_check(item) for item in unknown), urgent=True))
         return False
+
+    def _is_under_way(self, parsed: ParsedSubmission) -> bool:
+        """Whether this very submission is being verified; a peer that brings it again changes nothing."""
+        under_way = self._under_way.get(parsed.transactions[0].id)
+        return under_way is not None and under_way.signature == parsed.signature
 
     def held(self, id_: TransactionId) -> ParsedSubmission | None:
         """The submission with a transaction that waits here, or whose signature is still being verified."""

@@ -100,9 +100,9 @@ class NodeMachine:
             case Asked():
                 self._asked(event)
             case Verified():
-                block = self._admission.verified(event.batch, event.verdicts, now.monotonic_ms)
-                if block is not None:
-                    self._assembler.signatures_verified(now, block[0], good=block[1])
+                verdict = self._admission.verified(event.batch, event.verdicts, now.monotonic_ms)
+                if verdict is not None:
+                    self._assembler.signatures_verified(now, verdict[0], good=verdict[1])
                 self._pool_changed = True
             case Signed():
                 self._events.append(engine.Signed(event.purpose, event.signature))

@@ -11,7 +11,7 @@ from zizhu.chain.ledger.archive import BlockArchive
 from zizhu.chain.ledger.branches import Executed
 from zizhu.chain.ledger.ledger import Ledger
 from zizhu.chain.ledger.pool import Pool
-from zizhu.chain.ledger.validate import Invalid
+from zizhu.chain.ledger.validate import Invalid, decode_block
 from zizhu.chain.model.effects import Report, Send
 from zizhu.chain.model.errors import SpokeWrongly
 from zizhu.chain.model.ids import BlockHash, MemberId
@@ -38,11 +38,13 @@ def items_asked(ledger: Ledger, peer: MemberId, asked: FetchItems) -> Send | Rep
 
 
 def block_asked(ledger: Ledger, archive: BlockArchive, block: BlockHash) -> WholeBlock:
-    """A block that is executed or committed here."""
+    """A block that is executed, committed or only written here: a view may have dropped what a later one carries."""
     executed = ledger.executed(block)
     body = None if executed is None else executed.block
     if body is None and (height := archive.height_of(block)) is not None:
         body = archive.block(height)
+    if body is None and (raw := archive.tentative_bytes(block)) is not None:
+        body = decode_block(raw)
     return WholeBlock(block, body)
 
 
@@ -78,7 +80,7 @@ def execute_certified(ledger: Ledger, pool: Pool, voters: Electorate, certified:
     except SpokeWrongly:
         return "sync_certificate"
     parsed = ledger.parse_block(certified.block, block, known=pool.get)
-    if isinstance(parsed, Invalid) or not ledger.roots_hold(parsed):
+    if isinstance(parsed, Invalid) or not ledger.body_holds(parsed):
         return "sync_body"
     executed = ledger.execute(parsed, block)
     assert isinstance(executed, Executed), f"height {header.height} is certified and refused here: {executed}"

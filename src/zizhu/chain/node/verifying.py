@@ -66,8 +66,9 @@ class Verifying:
         by_suite: dict[int, list[int]] = {}
         found = [False] * len(part)
         for position, check in enumerate(part):
-            if not urgent and settled and check in settled:
-                del settled[check]
+            if settled and check in settled:
+                if not urgent:
+                    del settled[check]
                 found[position] = True
             else:
                 by_suite.setdefault(check.suite, []).append(position)

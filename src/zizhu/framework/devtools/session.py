@@ -259,6 +259,8 @@ class Session:
 
 def measure(order: Order, say: Callable[[str], None]) -> Row:
     """Measure one row. Raises OperatingFault (`bench.failed`); an invalid run is a row that says so."""
+    if order.profile:
+        stages.sampler()
     directory = Path(tempfile.mkdtemp(prefix="zizhu-bench-")) if order.keep is None else order.keep
     try:
         plan = Plan("bench", order.members, order.suite, "pbft", 0, (order.workload.contract(),), order.parameters)

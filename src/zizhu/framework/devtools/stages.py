@@ -6,9 +6,13 @@ the right to look at one's own processes.
 """
 
 import asyncio
+import os
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from zizhu.chain.model.errors import AskedWrongly, ErrorCode
 
 SAMPLES_EACH_S = 100
 DRAWERS: tuple[tuple[str, str], ...] = (
@@ -49,17 +53,31 @@ IDLE = "concurrent/futures/thread"
 """The writer's thread waiting for work: py-spy cannot always tell that from working."""
 
 
-def available() -> bool:
-    """Whether py-spy is on the PATH."""
-    return shutil.which("py-spy") is not None
+MISSING = ErrorCode(
+    "bench.py_spy",
+    "the shares by stage need py-spy, which is not installed",
+    "pip install py-spy, or leave --profile out",
+    "按阶段统计需要 py-spy,而它尚未安装",
+    "请执行 pip install py-spy,或去掉 --profile",
+)
+
+
+def sampler() -> str:
+    """Where py-spy is: beside this interpreter, or on the PATH. Raises AskedWrongly (`bench.py_spy`)."""
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+    found = shutil.which("py-spy", path=os.pathsep.join(folders))
+    if found is None:
+        raise AskedWrongly(MISSING)
+    return found
 
 
 async def sample(pids: Sequence[int], seconds: float, folder: Path) -> dict[str, float]:
     """Shares of the samples by stage, over all processes; empty when nothing could be sampled."""
+    program = sampler()
     paths = [folder / f"stacks-{pid}" for pid in pids]
     running = [
         await asyncio.create_subprocess_exec(
-            "py-spy", "record", "--pid", str(pid), "--duration", str(int(seconds)), "--rate", str(SAMPLES_EACH_S),
+            program, "record", "--pid", str(pid), "--duration", str(int(seconds)), "--rate", str(SAMPLES_EACH_S),
             "--format", "raw", "--nonblocking", "--output", str(path),
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         )

@@ -90,7 +90,8 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             await self._connect()
         assert self._transport is not None
-        waiting = self._waiting = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting = waiting
         self._transport.write(data)
         return await waiting
 

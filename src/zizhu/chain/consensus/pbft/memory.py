@@ -183,11 +183,13 @@ def recalled(s: State) -> None:
     s.recalling = False
     s.out.append(SetTimer("recall", None))
     s.out.append(Report("memory_confirmed", {"view": s.view}))
-    if not s.active:
+    if s.active:
+        timing.restart_view_timer(s)
+        timing.arm_idle_timer(s)
+    else:
         _change_again(s)
-        return
-    timing.restart_view_timer(s)
-    timing.arm_idle_timer(s)
+    # Those heard meanwhile are repeated by their senders, and a repetition is no news.
+    view_change.changes_counted(s)
 
 
 def _change_again(s: State) -> None:

@@ -127,8 +127,10 @@ def maybe_propose(s: State) -> None:
     if not (s.active and s.voting and s.leading) or s.building:
         return
     if s.tip is not None and (s.tip.height not in s.slots or s.slots[s.tip.height].proposal is None):
-        propose_tip(s)
-        return
+        # A leader that comes back into its view may hold the tip committed, and forgotten: nobody waits for it.
+        if s.tip.height > s.head.height or s.tip.block in s.known:
+            propose_tip(s)
+            return
     if s.tip is None and s.head.height < s.start_height:
         return
     parameters = s.voters.record.parameters

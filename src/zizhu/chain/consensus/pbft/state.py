@@ -12,7 +12,7 @@ from zizhu.chain.consensus.certificate import Electorate
 from zizhu.chain.consensus.pbft.messages import NewView, Proposal, ViewChange, Vote, VoteRecord
 from zizhu.chain.consensus.port import Drop, Effect, Executed, Ready, Setting, Waiting
 from zizhu.chain.consensus.quorum import one_honest
-from zizhu.chain.model.certificate import COMMIT, Certificate
+from zizhu.chain.model.certificate import COMMIT, PREPARE, Certificate
 from zizhu.chain.model.effects import Persist, Record, Report, Sign
 from zizhu.chain.model.encoding import encode
 from zizhu.chain.model.ids import BlockHash, Instant, MemberId, OutcomeHash
@@ -199,7 +199,14 @@ class State:
             self.leave = (view, reason)
 
     def drop_all_but(self, keep: BlockHash | None) -> None:
-        """Forget executed blocks above the head that are not `keep` or its ancestors."""
+        """Forget executed blocks above the head that are not `keep` or its ancestors. A leader that comes back into its
+        own view has prepared blocks above `keep` in it: those are kept, to be proposed again."""
+        own = [
+            pair[0]
+            for (view, phase, _), pair in sorted(self.voted.items())
+            if view == self.view and phase == PREPARE and pair[0] in self.known
+        ]
+        keep = own[-1] if own else keep
         kept: dict[BlockHash, Executed] = {}
         walk = keep
         while walk is not None and walk in self.known:
