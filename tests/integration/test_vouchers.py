@@ -235,6 +235,7 @@ def test_transfer_replace_revoke_and_history(quick: Network4, tmp_path: Path) ->
     assert quick.zizhu("revoke", index, "--reason", "金额有误").line["state"] == "revoked"
     revoked = quick.zizhu("verify", new)
     assert (revoked.code, revoked.line["verdict"]) == (0, "authentic, revoked")
+    assert quick.zizhu("transfer", index, "--to", "node9").line["error"]["code"] == "voucher.taker"  # type: ignore[index]
     refused = quick.zizhu("transfer", index, "--to", account)
     assert refused.code == 2 and refused.line["error"]["code"] == "voucher.revoked"  # type: ignore[index]
     own = quick.zizhu("register", new, "--member", "node2").line["index"]

@@ -16,14 +16,14 @@ from zizhu.framework.devtools.session import Order, measure
 from zizhu.framework.devtools.workloads import Registrations, Transfers, Workload
 from zizhu.framework.sdk.keys import known_suite
 
-app = typer.Typer(help="Measure this machine · 测量本机性能", add_completion=False)
+app = typer.Typer(help="Measure this machine · 测量本机性能", invoke_without_command=True, add_completion=False)
 
 EXPECTED_TPS = {("international", False): 6_000, ("guomi", False): 2_000, ("international", True): 14_000}
 """How much load is signed for a second of a row, by (suite, bundled)."""
 EXPECTED_TPS_OTHER = 14_000
 
 
-@app.command()
+@app.callback()
 def bench(
     context: typer.Context,
     suite: Annotated[str, typer.Option(help="guomi | international · 密码套件")] = "guomi",

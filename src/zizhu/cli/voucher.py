@@ -278,6 +278,7 @@ def transfer(
     with _speaking(language, as_json=as_json) as speaker:
         desk = _desk(directory, speaker)
         if _ACCOUNT.fullmatch(to) is None and to not in [one.place.name for one in desk.serving()]:
+            desk.reader.show(index)  # an index that nobody has is said first
             raise AskedWrongly(BAD_TAKER, found=to[:40])
         done = desk.transfer(index, to)
         holder = texts.account_text(done.voucher.holder, desk.name_of(done.voucher.holder))
@@ -346,7 +347,7 @@ def proof(
 def verify(
     file: Annotated[Path | None, typer.Argument(help="The file · 文件")] = None,
     proof_path: Annotated[
-        Path | None, typer.Argument(metavar="[PROOF]", help="Its proof, for offline · 证明文件")
+        Path | None, typer.Argument(metavar="PROOF", help="Its proof, for offline · 证明文件")
     ] = None,
     index: Annotated[int | None, typer.Option("--index", min=1, help="What its custodian keeps · 校验托管文件")] = None,
     trust: Annotated[str | None, typer.Option("--trust", help="Id of the ledger you trust · 受信任的账本标识")] = None,
