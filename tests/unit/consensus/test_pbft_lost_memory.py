@@ -8,6 +8,7 @@ from zizhu.chain.consensus.port import Ready, Setting, Started
 from zizhu.chain.crypto.hashing import ledger_id
 from zizhu.chain.model.effects import Persist
 from zizhu.chain.model.ids import BlockHash, Instant, LedgerId, OutcomeHash
+from zizhu.framework.testkit.council import Council
 from zizhu.framework.testkit.fakes import ledger as fakes
 from zizhu.framework.testkit.fakes.suite import suite
 
@@ -45,3 +46,22 @@ def test_a_missing_vote_log_is_remembered_as_lost() -> None:
         again.step(Instant(0, 0), Started())
         said = again.status()
         assert (said.voting, said.reason) == (False, "vote_log_missing"), f"after {torn} records"
+
+
+@pytest.mark.row("A-15")
+def test_a_vote_log_older_than_the_members_own_blocks_is_lost_memory() -> None:
+    """Votes from a backup, blocks as they were: the member's own certificates show a vote of its key that its log does
+    not hold. It does not need a peer to be told, which might have forgotten as well, and it remembers."""
+    council = Council().start()
+    member = council.seats[2]
+    backup = list(member.log)
+    council.commit_one()
+    own = council.certificate(council.library[member.head.block], view=0)
+    member.committed[-1] = own
+    member.log = backup
+    council.mail.clear()
+    member.restart()
+    assert (member.engine.status().voting, member.engine.status().reason) == (False, "newer_vote_shown")
+    member.committed.pop()
+    member.restart()
+    assert member.engine.status().reason == "newer_vote_shown"

@@ -108,3 +108,23 @@ def test_evidence_raises_and_never_lowers() -> None:
     sync.at_least(C, 7)
     sync.at_least(C, 5)
     assert sync.heights == {C: 7}
+
+
+@pytest.mark.row("A-23")
+def test_a_peer_that_answers_slowly_does_not_set_the_pace() -> None:
+    """Then liar demoted: who claims the greatest height and gives one block a question, as late as it may, costs its
+    turn and no more. If it were asked each time, a chain that waits for this member would wait for days."""
+    sync = Sync()
+    now_ms, head = 0, 0
+    while now_ms < 10_000:
+        for peer, height in ((A, 2**53 - 1), (B, FAR), (C, FAR)):
+            sync.heard(peer, height)
+        question = sync.next_question(now_ms, head)
+        assert question is not None
+        peer, asked = question
+        now_ms += ANSWER_WAIT_MS - 1 if peer == A else 10
+        assert sync.answered(peer, asked.start)
+        head += 1 if peer == A else asked.count
+        if head >= FAR:
+            return
+    raise AssertionError(f"only {head} blocks")

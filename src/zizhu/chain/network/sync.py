@@ -37,6 +37,9 @@ class Sync:
     blamed_until_ms: dict[MemberId, int] = field(default_factory=dict)
     behind_since_ms: int | None = None
     behind_at: int = 0
+    turns: dict[MemberId, int] = field(default_factory=dict)
+    """The number of the last question to each peer. They take turns: a slow one must not set the pace."""
+    questions: int = 0
 
     def heard(self, peer: MemberId, height: int) -> None:
         """A peer says that it holds certified blocks up to `height`."""
@@ -68,7 +71,8 @@ class Sync:
         return True
 
     def next_question(self, now_ms: int, head: int) -> tuple[MemberId, FetchCertified] | None:
-        """What to ask now, if anything: the best peer above `head`, once a gap does not close by itself."""
+        """What to ask now, if anything, once a gap does not close by itself: of the peers above `head` the one that was
+        asked longest ago, the best of these."""
         if self.question is not None:
             if now_ms - self.question.asked_ms < ANSWER_WAIT_MS:
                 return None
@@ -83,9 +87,11 @@ class Sync:
             return None
         if self.behind_since_ms is None or self.behind_at != head:
             self.behind_since_ms, self.behind_at = now_ms, head
-        height, peer = max(ahead)
-        if height - head <= SMALL_GAP and now_ms - self.behind_since_ms < GRACE_MS:
+        if max(ahead)[0] - head <= SMALL_GAP and now_ms - self.behind_since_ms < GRACE_MS:
             return None
+        height, peer = min(ahead, key=lambda each: (self.turns.get(each[1], 0), -each[0]))
+        self.questions += 1
+        self.turns[peer] = self.questions
         self.question = Question(peer, head + 1, now_ms)
         return peer, FetchCertified(head + 1, min(SYNC_BLOCKS_MAX, height - head))
 

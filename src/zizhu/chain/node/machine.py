@@ -53,6 +53,8 @@ from zizhu.chain.node.events import (
 
 STATUS_EVERY_MS = 500
 FAIRNESS_EVERY_MS = 500
+BROUGHT_MAX = 64
+"""Submissions that a member which wants another view brings to the others at once."""
 ENGINE_TIMER = "engine:"
 
 
@@ -322,7 +324,11 @@ class NodeMachine:
         limit_ms = self.ledger.record.parameters.passed_over_ms
         # What was gossiped once may have been lost with a link, or refused by a pool that was full then.
         self._bring(self.others, self._admission.own_waiting(self._now.monotonic_ms, limit_ms))
-        leader = self._consensus.status().leader
+        said = self._consensus.status()
+        if said.voting and not said.active:
+            # Perhaps this member left the view for what only it holds: who handed it in may be gone.
+            self._bring(self.others, list(self.pool.take(BROUGHT_MAX)))
+        leader = said.leader
         if leader == self.me:
             return
         passed = self.pool.passed_over(self._now.monotonic_ms, limit_ms)

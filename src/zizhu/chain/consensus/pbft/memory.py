@@ -120,6 +120,11 @@ def begin(s: State) -> None:
     if not s.others:
         recalled(s)
         return
+    own = s.newest.get(s.me)
+    if own is not None and (own.view, own.height, own.phase) > s.newest_own:
+        # The certificates of its own blocks: the vote log is older than they are.
+        lose(s, "newer_vote_shown")
+        return
     ask(s)
 
 
