@@ -12,8 +12,6 @@ PROTOCOL = ROOT / "docs/protocol"
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s#]+)(?:#[^)\s]*)?\)")
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
-AWAITED = ("bench/README.md",)
-"""Pages that are linked to and being written; one that has come must leave this list."""
 SKIPPED = (".venv", "node_modules", "build", "dist", ".git")
 
 
@@ -44,15 +42,9 @@ def test_relative_links_lead_somewhere() -> None:
             if re.match(r"[a-z]+:", target) or target.startswith("/"):
                 continue
             named = (path.parent / target).resolve()
-            if not named.exists() and named not in [(ROOT / page).resolve() for page in AWAITED]:
+            if not named.exists():
                 lost.append(f"{path.relative_to(ROOT)} -> {target}")
     assert lost == []
-
-
-@pytest.mark.parametrize("page", AWAITED)
-def test_an_awaited_page_has_not_come(page: str) -> None:
-    """The list of pages that may be missing holds none that is there."""
-    assert not (ROOT / page).exists(), f"{page} has come: take it off AWAITED"
 
 
 def test_the_table_of_quorums_is_computed() -> None:

@@ -124,7 +124,7 @@ class Admission:
             try:
                 parsed = self.ledger.reader.submission(submission)
             except ZizhuError as error:
-                self._fault(peer, error.code.code)
+                self.out.append(_fault(peer, error.code.code))
                 continue
             if self.is_known(parsed) or self._is_under_way(parsed):
                 continue
@@ -153,7 +153,7 @@ class Admission:
             elif item.ask is not None:
                 self._settle(item.ask, item.position, Rejected(AskedWrongly(SIGNATURE)))
             elif item.peer is not None:
-                self._fault(item.peer, "witness")
+                self.out.append(_fault(item.peer, "witness"))
         return None
 
     def block_is_verified(self, parsed: ParsedBlock) -> bool:
@@ -242,9 +242,6 @@ class Admission:
         if len(self._good) > self.verified_max:
             del self._good[next(iter(self._good))]
 
-    def _fault(self, peer: MemberId, rule: str) -> None:
-        self.out.append(Report("peer_fault", {"peer": peer.hex(), "rule": rule}))
-
     # -- receipts ----------------------------------------------------------------------------------------------
 
     def wait(self, client: int, transaction: TransactionId) -> None:
@@ -291,3 +288,8 @@ class Admission:
 
 def _check(parsed: ParsedSubmission) -> SignatureCheck:
     return SignatureCheck(parsed.suite_code, parsed.signature)
+
+
+def _fault(peer: MemberId, rule: str) -> Report:
+    """A peer's offence, as the log is told of it."""
+    return Report("peer_fault", {"peer": peer.hex(), "rule": rule})
