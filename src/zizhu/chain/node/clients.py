@@ -126,7 +126,9 @@ class Admission:
             except ZizhuError as error:
                 self.out.append(_fault(peer, error.code.code))
                 continue
-            if self.is_known(parsed) or self._is_under_way(parsed):
+            under_way = self._under_way.get(parsed.transactions[0].id)
+            repeated = under_way is not None and under_way.signature == parsed.signature
+            if repeated or self.is_known(parsed):
                 continue
             if self._is_good(parsed):
                 self._admit(Unverified(parsed, None, 0, peer), now_ms)
@@ -165,11 +167,6 @@ class Admission:
         self._batches[self._next_batch] = parsed
         self.out.append(Verify(self._next_batch, tuple(_check(item) for item in unknown), urgent=True))
         return False
-
-    def _is_under_way(self, parsed: ParsedSubmission) -> bool:
-        """Whether this very submission is being verified; a peer that brings it again changes nothing."""
-        under_way = self._under_way.get(parsed.transactions[0].id)
-        return under_way is not None and under_way.signature == parsed.signature
 
     def held(self, id_: TransactionId) -> ParsedSubmission | None:
         """The submission with a transaction that waits here, or whose signature is still being verified."""
