@@ -194,3 +194,27 @@ def test_a_log_that_breaks_in_an_unforeseen_way_halts() -> None:
         witness.outbox.close()
 
     asyncio.run(play())
+
+
+def test_an_effect_that_breaks_when_it_is_released_halts() -> None:
+    """A signer or a store that fails in an unforeseen way behind a barrier is told: a node that went on would look
+    alive, and nothing would ever leave it."""
+
+    async def play() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: None)
+        log = GatedLog()
+        witness = Witness(log)
+
+        def breaks(effect: Effect) -> None:
+            raise ValueError("no such key")
+
+        witness.outbox = Outbox({"votes": log}, perform=breaks, written=witness._wrote, failed=witness._failed)
+        witness.outbox.put(persist(b"a"))
+        witness.outbox.put(Published(1))
+        witness.outbox.put(Published(2))
+        log.gate.release()
+        await asyncio.wait_for(witness.outbox.drain(), 2)
+        assert witness.failure == "ValueError"
+        witness.outbox.close()
+
+    asyncio.run(play())

@@ -102,9 +102,9 @@ class Outbox:
         try:
             self._written(future.result())
             self._release()
-        except OperatingFault as fault:
+        except Exception as fault:
             # The state or the index could not be written: what is behind it in the log is only safe as long as
-            # nothing else is written over the gap.
+            # nothing else is written over the gap. Whatever else broke: the rest would be held for ever.
             self._give_up(fault)
             return
         self._write()
