@@ -33,6 +33,8 @@ def test_an_entry_with_more_leaves_than_its_bundle_is_the_leaders_fault() -> Non
     assert isinstance(entry, BundleEntry)
     longer = msgspec.structs.replace(entry, transactions=[*entry.transactions, bytes(32)], taken=b"\x1f")
     follower.hears(leader, msgspec.structs.replace(proposal, entries=[longer]))
+    council.pass_ms(assembly.GRACE_MS)
+    follower.fire("assembly")
     assert follower.faults() == [(leader.id.hex(), "block_refused")]
     follower.hears(council.seats[2], Status(0, 0, True, 1, bytes(32)))
 
