@@ -223,4 +223,5 @@ def test_one_function_checks_certificates_for_all_callers() -> None:
         "chain/crosschain/proofs.py",
     }
     assert {name for name in lookers if name.startswith("chain/")} <= set(LOOKS_AT_SIGNATURES)
-    assert counters == {"chain/consensus/certificate.py"}
+    # The terminal says how many members are missing; it looks at no signature.
+    assert counters - {"cli/status.py"} == {"chain/consensus/certificate.py"}
