@@ -1,9 +1,10 @@
 """A leader that comes back to a chain that went on without it."""
 
 from zizhu.chain.consensus import port
-from zizhu.chain.consensus.pbft.messages import MemoryAnswer, MemoryQuery, ViewChange, Vote
-from zizhu.chain.model.certificate import COMMIT
-from zizhu.framework.testkit.council import Council, Seat
+from zizhu.chain.consensus.pbft.messages import MemoryAnswer, MemoryQuery, Proposal, ViewChange, Vote
+from zizhu.chain.model.certificate import COMMIT, PREPARE
+from zizhu.chain.model.ids import Instant
+from zizhu.framework.testkit.council import Council, Letter, Seat
 
 
 def _overtaken() -> tuple[Council, Seat]:
@@ -149,3 +150,53 @@ def test_view_changes_heard_before_the_memory_was_confirmed_are_counted_after_it
         seat.fire("resend") if "resend" in seat.timers else None
     council.deliver()
     assert [(seat.view, seat.active) for seat in (first, second, back)] == [(1, True)] * 3
+
+
+def _is_of_preparing(letter: Letter) -> bool:
+    """Proposals and prepares; commits are lost."""
+    message = letter.message
+    return isinstance(message, Proposal) or (isinstance(message, Vote) and message.phase == PREPARE)
+
+
+def _everybody_comes_back_late() -> tuple[Council, port.Executed]:
+    """Leader 0 has proposed height 2; members 1 and 2 prepared it, member 3 never saw it. Then all lose their power,
+    and start again an hour later, with nothing in their pools."""
+    council = Council().start()
+    leader = council.seats[0]
+    leader.wait_for(1)
+    council.deliver(lambda letter: _is_of_preparing(letter) and letter.target != council.seats[3].id)
+    (made,) = [each for each in leader.held.values() if each.ready.height == 2]
+    council.mail.clear()
+    council.now = Instant(council.now.monotonic_ms + 3_600_000, council.now.wall_ms + 3_600_000)
+    for seat in council.seats:
+        seat.free = seat.unfinished = 0
+        seat.restart()
+    return council, made
+
+
+def test_a_block_that_is_old_after_a_restart_is_proposed_again_as_a_tip() -> None:
+    """The leader may propose nothing else there, and whoever never saw it would refuse it for its time; so it asks for
+    the next view, whose tip is looked at without a clock, and nobody is left behind."""
+    council, made = _everybody_comes_back_late()
+    leader = council.seats[0]
+    council.deliver()
+    assert leader.view == 1 and not leader.active
+    assert not any(isinstance(letter.message, Proposal) for letter in council.mail)
+    assert all("view" in seat.timers for seat in council.seats[1:3]), "who prepared it waits for it"
+    council.seats[1].fire("view")
+    council.deliver()
+    assert [seat.view for seat in council.seats] == [1, 1, 1, 1]
+    assert {seat.head.block for seat in council.seats} == {made.ready.block}
+
+
+def test_a_block_that_is_still_fresh_after_a_restart_is_proposed_again_as_it_was() -> None:
+    """A leader that is back within the tolerance of the clocks sends the same proposal in the same view."""
+    council = Council().start()
+    leader = council.seats[0]
+    leader.wait_for(1)
+    council.mail.clear()
+    leader.free = leader.unfinished = 0
+    leader.restart()
+    council.deliver()
+    assert [seat.view for seat in council.seats] == [0, 0, 0, 0]
+    assert {seat.head.height for seat in council.seats} == {2}

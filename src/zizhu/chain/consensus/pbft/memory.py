@@ -191,10 +191,27 @@ def recalled(s: State) -> None:
     if s.active:
         timing.restart_view_timer(s)
         timing.arm_idle_timer(s)
+        if s.leading and _proposed_long_ago(s):
+            s.leave_for(s.view + 1, "restart")
     else:
         _change_again(s)
     # Those heard meanwhile are repeated by their senders, and a repetition is no news.
     view_change.changes_counted(s)
+
+
+def _proposed_long_ago(s: State) -> bool:
+    """Whether a block that this leader proposed before its restart is too old to be taken for fresh.
+
+    Those that never saw it would refuse it for its time, and it may propose no other there. As the tip of the next
+    view it is proposed again without a look at the clock.
+    """
+    stale_ms = s.now.wall_ms - s.voters.record.parameters.clock_tolerance_ms // 2
+    for (view, phase, height), (block, _) in sorted(s.voted.items()):
+        held = s.known.get(block)
+        if view == s.view and phase == PREPARE and height > s.head.height and held is not None:
+            if held.ready.time_ms < stale_ms and (s.tip is None or s.tip.block != block):
+                return True
+    return False
 
 
 def _change_again(s: State) -> None:

@@ -37,10 +37,12 @@ def timeout_ms(s: State) -> int:
 
 
 def unfinished(s: State) -> bool:
-    """Whether something waits for this view: a transaction, a proposal, a tip, a due block, the first block."""
+    """Whether something waits for this view: a transaction, a proposal, a tip, a due block, the first block, or a
+    block that this member prepared before a restart."""
     first = s.head.height == s.setting.epoch_start
     proposed = any(h > s.head.height and each.proposal is not None for h, each in s.slots.items())
-    return bool(s.waiting.unfinished or s.due or proposed or first) or (
+    prepared = any(view == s.view and height > s.head.height for view, _, height in s.voted)
+    return bool(s.waiting.unfinished or s.due or proposed or first or prepared) or (
         s.tip is not None and s.tip.height > s.head.height
     )
 
