@@ -3,7 +3,6 @@
 import asyncio
 import datetime as dt
 import ssl
-from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,50 +16,17 @@ from zizhu.chain.model.errors import AskedWrongly
 from zizhu.chain.model.ids import LedgerId
 from zizhu.chain.network.tcp.frames import HEARTBEAT
 from zizhu.chain.network.tcp.link import LinkLimits
-from zizhu.chain.network.tcp.transport import TcpLimits, TcpTransport
 from zizhu.chain.network.wire import HelloGreeting
 from zizhu.framework.testkit.loopback import (
     DEADLINE_S,
     LEDGER,
-    LOOPS,
     PASSWORD,
-    Build,
-    Identity,
     Node,
     close,
     free_port,
-    make_identities,
-    make_nodes,
-    play,
     together,
 )
-
-QUICK = TcpLimits(backoff_first_ms=5, backoff_last_ms=50)
-
-Run = Callable[[Coroutine[object, object, None]], None]
-
-
-def tcp(limits_: TcpLimits = QUICK) -> Build:
-    """The factory under test, with bounds that fit a test."""
-    return lambda setting: TcpTransport(setting, limits_)
-
-
-@pytest.fixture(params=LOOPS)
-def run(request: pytest.FixtureRequest) -> Run:
-    """Play a story on one of the event loops that a node may use."""
-    return lambda story: play(story, request.param)
-
-
-@pytest.fixture(scope="module")
-def identities(tmp_path_factory: pytest.TempPathFactory) -> list[Identity]:
-    """Keys of five members."""
-    return make_identities(tmp_path_factory.mktemp("members"), 5)
-
-
-@pytest.fixture
-def nodes(identities: list[Identity]) -> list[Node]:
-    """Five members, none started."""
-    return make_nodes(identities)
+from zizhu.framework.testkit.tcp_loopback import QUICK, Run, tcp
 
 
 def test_a_stranger_is_refused_before_a_frame_is_parsed(nodes: list[Node], run: Run) -> None:

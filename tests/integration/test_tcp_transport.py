@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine
 from dataclasses import replace
 
 import pytest
@@ -10,46 +9,13 @@ import pytest
 from zizhu.chain.model import limits
 from zizhu.chain.model.errors import OperatingFault
 from zizhu.chain.network.tcp.link import LinkLimits
-from zizhu.chain.network.tcp.transport import TcpLimits, TcpTransport
 from zizhu.framework.testkit.loopback import (
-    LOOPS,
-    Build,
-    Identity,
     Node,
     Seen,
     close,
-    make_identities,
-    make_nodes,
-    play,
     together,
 )
-
-QUICK = TcpLimits(backoff_first_ms=5, backoff_last_ms=50)
-
-Run = Callable[[Coroutine[object, object, None]], None]
-
-
-def tcp(limits_: TcpLimits = QUICK) -> Build:
-    """The factory under test, with bounds that fit a test."""
-    return lambda setting: TcpTransport(setting, limits_)
-
-
-@pytest.fixture(params=LOOPS)
-def run(request: pytest.FixtureRequest) -> Run:
-    """Play a story on one of the event loops that a node may use."""
-    return lambda story: play(story, request.param)
-
-
-@pytest.fixture(scope="module")
-def identities(tmp_path_factory: pytest.TempPathFactory) -> list[Identity]:
-    """Keys of five members."""
-    return make_identities(tmp_path_factory.mktemp("members"), 5)
-
-
-@pytest.fixture
-def nodes(identities: list[Identity]) -> list[Node]:
-    """Five members, none started."""
-    return make_nodes(identities)
+from zizhu.framework.testkit.tcp_loopback import QUICK, Run, tcp
 
 
 def test_four_members_hear_each_other_over_one_link_a_pair(nodes: list[Node], run: Run) -> None:
