@@ -267,7 +267,7 @@ BUGS: tuple[Bug, ...] = (
             Patch(
                 "zizhu.chain.node.clients",
                 "Admission.verified",
-                'self._fault(item.peer, "witness")',
+                'self.out.append(_fault(item.peer, "witness"))',
                 "self._good.update({(one.id, b'', b''): None for one in item.parsed.transactions})",
             ),
             Patch(
