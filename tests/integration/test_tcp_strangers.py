@@ -22,14 +22,15 @@ from zizhu.framework.testkit.loopback import (
     LEDGER,
     PASSWORD,
     Node,
+    Run,
+    Tcp,
     close,
     free_port,
     together,
 )
-from zizhu.framework.testkit.tcp_loopback import QUICK, Run, tcp
 
 
-def test_a_stranger_is_refused_before_a_frame_is_parsed(nodes: list[Node], run: Run) -> None:
+def test_a_stranger_is_refused_before_a_frame_is_parsed(nodes: list[Node], run: Run, tcp: Tcp) -> None:
     """A key that no genesis entry pins gets no link, on either side, and the reason is reported."""
 
     async def story() -> None:
@@ -46,7 +47,7 @@ def test_a_stranger_is_refused_before_a_frame_is_parsed(nodes: list[Node], run: 
     run(story())
 
 
-def test_a_member_at_another_members_address_is_refused(nodes: list[Node], run: Run) -> None:
+def test_a_member_at_another_members_address_is_refused(nodes: list[Node], run: Run, tcp: Tcp) -> None:
     """Dialling one member and meeting another, though a known one, is no link."""
 
     async def story() -> None:
@@ -61,7 +62,9 @@ def test_a_member_at_another_members_address_is_refused(nodes: list[Node], run: 
     run(story())
 
 
-def test_a_certificate_that_a_member_issued_is_a_strangers(nodes: list[Node], run: Run, tmp_path: Path) -> None:
+def test_a_certificate_that_a_member_issued_is_a_strangers(
+    nodes: list[Node], run: Run, tcp: Tcp, tmp_path: Path
+) -> None:
     """A member's certificate may sign others in the eyes of TLS; the pin decides, so a key that a member vouches
     for is still nobody's."""
     issuer, member = nodes[0], nodes[1]
@@ -99,7 +102,7 @@ def test_a_certificate_that_a_member_issued_is_a_strangers(nodes: list[Node], ru
     run(story())
 
 
-def test_a_certificate_that_is_not_the_pinned_one_is_refused_at_start(nodes: list[Node], run: Run) -> None:
+def test_a_certificate_that_is_not_the_pinned_one_is_refused_at_start(nodes: list[Node], run: Run, tcp: Tcp) -> None:
     """A peer's file whose key is not the genesis' key names that member before any link is tried."""
 
     async def story() -> None:
@@ -110,7 +113,7 @@ def test_a_certificate_that_is_not_the_pinned_one_is_refused_at_start(nodes: lis
     run(story())
 
 
-def test_another_ledger_is_refused_by_name(nodes: list[Node], run: Run) -> None:
+def test_another_ledger_is_refused_by_name(nodes: list[Node], run: Run, tcp: Tcp) -> None:
     """Members of different ledgers get no link, and both are told the other ledger."""
 
     async def story() -> None:
@@ -125,7 +128,7 @@ def test_another_ledger_is_refused_by_name(nodes: list[Node], run: Run) -> None:
     run(story())
 
 
-def test_plaintext_garbage_is_closed(nodes: list[Node], run: Run) -> None:
+def test_plaintext_garbage_is_closed(nodes: list[Node], run: Run, tcp: Tcp) -> None:
     """A caller that speaks no TLS is closed and reported; links of members stand."""
 
     async def story() -> None:
@@ -152,11 +155,11 @@ async def _drained(reader: asyncio.StreamReader) -> bytes:
         return b""
 
 
-def test_a_caller_that_stalls_the_handshake_is_closed(nodes: list[Node], run: Run) -> None:
+def test_a_caller_that_stalls_the_handshake_is_closed(nodes: list[Node], run: Run, tcp: Tcp) -> None:
     """Callers that begin no handshake are closed after the time for one, and reported."""
 
     async def story() -> None:
-        await nodes[0].start([nodes[0]], tcp(replace(QUICK, connect_ms=200)))
+        await nodes[0].start([nodes[0]], tcp(connect_ms=200))
         reader, writer = await asyncio.open_connection("127.0.0.1", nodes[0].port)
         async with asyncio.timeout(DEADLINE_S):
             await _drained(reader)
@@ -167,11 +170,11 @@ def test_a_caller_that_stalls_the_handshake_is_closed(nodes: list[Node], run: Ru
     run(story())
 
 
-def test_no_more_unproven_callers_than_the_limit_are_borne(nodes: list[Node], run: Run) -> None:
+def test_no_more_unproven_callers_than_the_limit_are_borne(nodes: list[Node], run: Run, tcp: Tcp) -> None:
     """Of six callers from one host that stall, three wait and three are closed at once; closing ends all."""
 
     async def story() -> None:
-        await nodes[0].start([nodes[0]], tcp(replace(QUICK, connect_ms=60_000, unproven_per_host_max=3)))
+        await nodes[0].start([nodes[0]], tcp(connect_ms=60_000, unproven_per_host_max=3))
         callers = [await asyncio.open_connection("127.0.0.1", nodes[0].port) for _ in range(6)]
         ends = [asyncio.ensure_future(_drained(reader)) for reader, _ in callers]
         async with asyncio.timeout(DEADLINE_S):
@@ -196,7 +199,7 @@ def _as_member(node: Node, trusted: bytes, version: ssl.TLSVersion) -> ssl.SSLCo
     return context
 
 
-def test_tls_12_is_refused(nodes: list[Node], run: Run) -> None:
+def test_tls_12_is_refused(nodes: list[Node], run: Run, tcp: Tcp) -> None:
     """A member's own key does not help a client that offers TLS 1.2 at most."""
 
     async def story() -> None:
@@ -212,7 +215,7 @@ def test_tls_12_is_refused(nodes: list[Node], run: Run) -> None:
     run(story())
 
 
-def test_a_client_without_a_certificate_gets_nothing(nodes: list[Node], run: Run) -> None:
+def test_a_client_without_a_certificate_gets_nothing(nodes: list[Node], run: Run, tcp: Tcp) -> None:
     """Without a certificate of its own a client receives no byte of the protocol."""
 
     async def story() -> None:
@@ -235,7 +238,9 @@ def test_a_client_without_a_certificate_gets_nothing(nodes: list[Node], run: Run
 
 
 @pytest.mark.parametrize("greets", [False, True], ids=["instead of a greeting", "after the greeting"])
-def test_a_huge_length_closes_the_link_before_it_is_buffered(nodes: list[Node], run: Run, greets: bool) -> None:
+def test_a_huge_length_closes_the_link_before_it_is_buffered(
+    nodes: list[Node], run: Run, tcp: Tcp, greets: bool
+) -> None:
     """A member that announces a frame longer than allowed is closed at once, though it sends no byte of it."""
 
     async def story() -> None:
@@ -261,13 +266,12 @@ def test_a_huge_length_closes_the_link_before_it_is_buffered(nodes: list[Node], 
     run(story())
 
 
-def test_a_peer_that_falls_silent_is_given_up(nodes: list[Node], run: Run) -> None:
+def test_a_peer_that_falls_silent_is_given_up(nodes: list[Node], run: Run, tcp: Tcp) -> None:
     """A half-open link (greeted, then nothing, not even heartbeats) is closed after the time for silence."""
 
     async def story() -> None:
         member, client = nodes[1], nodes[0]
-        quick = replace(QUICK, link=LinkLimits(heartbeat_ms=100, silence_ms=300))
-        await member.start(nodes[:2], tcp(quick))
+        await member.start(nodes[:2], tcp(link=LinkLimits(heartbeat_ms=100, silence_ms=300)))
         context = _as_member(client, member.certificate, ssl.TLSVersion.TLSv1_3)
         _, writer = await asyncio.open_connection("127.0.0.1", member.port, ssl=context, server_hostname="")
         hello = HelloGreeting(ledger=LEDGER, member=client.member, product="by hand").frame()
@@ -280,12 +284,12 @@ def test_a_peer_that_falls_silent_is_given_up(nodes: list[Node], run: Run) -> No
     run(story())
 
 
-def test_a_member_that_greets_no_one_is_closed(nodes: list[Node], run: Run) -> None:
+def test_a_member_that_greets_no_one_is_closed(nodes: list[Node], run: Run, tcp: Tcp) -> None:
     """A proven member that sends no greeting is closed after the time for it; it never counts as a link."""
 
     async def story() -> None:
         member, client = nodes[1], nodes[0]
-        await member.start(nodes[:2], tcp(replace(QUICK, link=LinkLimits(greeting_ms=200))))
+        await member.start(nodes[:2], tcp(link=LinkLimits(greeting_ms=200)))
         context = _as_member(client, member.certificate, ssl.TLSVersion.TLSv1_3)
         _, writer = await asyncio.open_connection("127.0.0.1", member.port, ssl=context, server_hostname="")
         await member.seen.until(lambda: member.seen.refused_for("network.silent"))
@@ -296,12 +300,12 @@ def test_a_member_that_greets_no_one_is_closed(nodes: list[Node], run: Run) -> N
     run(story())
 
 
-def test_idle_links_stay_up(nodes: list[Node], run: Run) -> None:
+def test_idle_links_stay_up(nodes: list[Node], run: Run, tcp: Tcp) -> None:
     """A peer without anything to say is kept as long as its heartbeats come, well beyond the time for silence."""
 
     async def story() -> None:
         member, client = nodes[1], nodes[0]
-        await member.start(nodes[:2], tcp(replace(QUICK, link=LinkLimits(heartbeat_ms=50, silence_ms=200))))
+        await member.start(nodes[:2], tcp(link=LinkLimits(heartbeat_ms=50, silence_ms=200)))
         context = _as_member(client, member.certificate, ssl.TLSVersion.TLSv1_3)
         reader, writer = await asyncio.open_connection("127.0.0.1", member.port, ssl=context, server_hostname="")
         hello = HelloGreeting(ledger=LEDGER, member=client.member, product="by hand").frame()
@@ -318,7 +322,7 @@ def test_idle_links_stay_up(nodes: list[Node], run: Run) -> None:
     run(story())
 
 
-def test_a_wrong_passphrase_is_named(nodes: list[Node], run: Run, tmp_path: Path) -> None:
+def test_a_wrong_passphrase_is_named(nodes: list[Node], run: Run, tcp: Tcp, tmp_path: Path) -> None:
     """A key file that the passphrase does not open is an error naming the file, not a hanging node."""
 
     async def story() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from dataclasses import replace
 
 import pytest
 
@@ -11,14 +10,15 @@ from zizhu.chain.model.errors import OperatingFault
 from zizhu.chain.network.tcp.link import LinkLimits
 from zizhu.framework.testkit.loopback import (
     Node,
+    Run,
     Seen,
+    Tcp,
     close,
     together,
 )
-from zizhu.framework.testkit.tcp_loopback import QUICK, Run, tcp
 
 
-def test_four_members_hear_each_other_over_one_link_a_pair(nodes: list[Node], run: Run) -> None:
+def test_four_members_hear_each_other_over_one_link_a_pair(nodes: list[Node], run: Run, tcp: Tcp) -> None:
     """Every frame arrives once, whole and in order, from the member that sent it; one connect a pair."""
 
     async def story() -> None:
@@ -40,7 +40,7 @@ def test_four_members_hear_each_other_over_one_link_a_pair(nodes: list[Node], ru
     run(story())
 
 
-def test_the_longest_frame_crosses_whole(nodes: list[Node], run: Run) -> None:
+def test_the_longest_frame_crosses_whole(nodes: list[Node], run: Run, tcp: Tcp) -> None:
     """A frame of MESSAGE_BYTES_MAX bytes arrives byte for byte in either lane; counters know its size."""
 
     async def story() -> None:
@@ -57,7 +57,7 @@ def test_the_longest_frame_crosses_whole(nodes: list[Node], run: Run) -> None:
     run(story())
 
 
-def test_an_urgent_frame_overtakes_bulk(nodes: list[Node], run: Run) -> None:
+def test_an_urgent_frame_overtakes_bulk(nodes: list[Node], run: Run, tcp: Tcp) -> None:
     """Urgent frames sent behind 32 MiB of bulk arrive before its end, in the middle of a long frame too."""
 
     async def story() -> None:
@@ -74,7 +74,7 @@ def test_an_urgent_frame_overtakes_bulk(nodes: list[Node], run: Run) -> None:
     run(story())
 
 
-def test_a_member_that_dies_is_reconnected(nodes: list[Node], run: Run) -> None:
+def test_a_member_that_dies_is_reconnected(nodes: list[Node], run: Run, tcp: Tcp) -> None:
     """Either side may die and come back: both hear the link fall and rise, and frames flow again."""
 
     async def story() -> None:
@@ -98,7 +98,7 @@ def test_a_member_that_dies_is_reconnected(nodes: list[Node], run: Run) -> None:
     run(story())
 
 
-def test_a_taken_port_is_named(nodes: list[Node], run: Run) -> None:
+def test_a_taken_port_is_named(nodes: list[Node], run: Run, tcp: Tcp) -> None:
     """Starting on a taken port raises an error that names host and port."""
 
     async def story() -> None:
@@ -111,14 +111,14 @@ def test_a_taken_port_is_named(nodes: list[Node], run: Run) -> None:
     run(story())
 
 
-def test_a_slow_reader_costs_a_bounded_amount(nodes: list[Node], run: Run) -> None:
+def test_a_slow_reader_costs_a_bounded_amount(nodes: list[Node], run: Run, tcp: Tcp) -> None:
     """Whatever a peer does not take stays under the cap: the oldest bulk frames are dropped and counted, the
     newest arrive once it reads again, and urgent frames still get through the same link."""
 
     async def story() -> None:
         pair = nodes[:2]
         cap = 1024 * 1024
-        await together(pair, tcp(replace(QUICK, link=LinkLimits(bulk_bytes_max=cap, urgent_bytes_max=cap))))
+        await together(pair, tcp(link=LinkLimits(bulk_bytes_max=cap, urgent_bytes_max=cap)))
         sender, receiver = pair[0].running, pair[1].running
         receiver.pause(pair[0].member)
         frame = bytes(32 * 1024)
@@ -143,13 +143,13 @@ def test_a_slow_reader_costs_a_bounded_amount(nodes: list[Node], run: Run) -> No
     run(story())
 
 
-def test_urgent_overflow_resets_the_link(nodes: list[Node], run: Run) -> None:
+def test_urgent_overflow_resets_the_link(nodes: list[Node], run: Run, tcp: Tcp) -> None:
     """A peer that does not take urgent frames loses the link, which says so and is built again."""
 
     async def story() -> None:
         pair = nodes[:2]
         cap = 1024 * 1024
-        await together(pair, tcp(replace(QUICK, link=LinkLimits(urgent_bytes_max=cap))))
+        await together(pair, tcp(link=LinkLimits(urgent_bytes_max=cap)))
         pair[1].running.pause(pair[0].member)
         for _ in range(40):
             pair[0].running.send(pair[1].member, bytes(64 * 1024), urgent=True)
@@ -161,12 +161,12 @@ def test_urgent_overflow_resets_the_link(nodes: list[Node], run: Run) -> None:
     run(story())
 
 
-def test_a_flood_is_read_no_faster_than_the_budget(nodes: list[Node], run: Run) -> None:
+def test_a_flood_is_read_no_faster_than_the_budget(nodes: list[Node], run: Run, tcp: Tcp) -> None:
     """A peer that floods is slowed by its token bucket, not cut off; nothing it sent is lost."""
 
     async def story() -> None:
         pair = nodes[:2]
-        await together(pair, tcp(replace(QUICK, link=LinkLimits(frames_per_s=2_000))))
+        await together(pair, tcp(link=LinkLimits(frames_per_s=2_000)))
         began = asyncio.get_running_loop().time()
         for _ in range(3_000):
             pair[0].running.send(pair[1].member, b"ping", urgent=True)
@@ -179,7 +179,7 @@ def test_a_flood_is_read_no_faster_than_the_budget(nodes: list[Node], run: Run) 
     run(story())
 
 
-def test_nothing_is_told_after_close(nodes: list[Node], run: Run) -> None:
+def test_nothing_is_told_after_close(nodes: list[Node], run: Run, tcp: Tcp) -> None:
     """Once `close` has returned the listener hears nothing more and the port is free."""
 
     async def story() -> None:

@@ -25,6 +25,10 @@ PASSWORD = b"a passphrase for tests"
 LOOPS = ("asyncio", "uvloop")
 
 Build = Callable[[Setting], Transport]
+Tcp = Callable[..., Build]
+"""The factory of a transport over real sockets; bounds that differ from a test's usual ones are given by name."""
+Run = Callable[[Coroutine[object, object, None]], None]
+"""Plays a story on one of the event loops that a node may use."""
 
 
 @dataclass
