@@ -14,6 +14,7 @@ from zizhu.framework.testkit.processes.consortium import Consortium, register_co
 from zizhu.framework.testkit.processes.load import Load
 from zizhu.framework.testkit.processes.member import MemberProcess, environment
 from zizhu.framework.testkit.processes.up import is_member
+from zizhu.framework.testkit.processes.waiting import until
 
 
 @pytest.fixture
@@ -38,6 +39,22 @@ def signers(reader: MemberProcess, height: int) -> list[str]:
     assert block is not None
     certificate = cast(dict[str, list[dict[str, str]]], block["certificate"])
     return [signer["name"] for signer in certificate["signers"]]
+
+
+def signs_above(consortium: Consortium, member: MemberProcess, height: int) -> None:
+    """Returns once the member's signature stands in the certificate of a block above `height`: it has voted since."""
+    reader = next(each for each in consortium.members if each is not member)
+    looked_at = height
+
+    def look() -> bool:
+        nonlocal looked_at
+        while looked_at < reader.height:
+            looked_at += 1
+            if member.name in signers(reader, looked_at):
+                return True
+        return False
+
+    until(look, f"{member.name} signs a block above {height}", explain=consortium.describe)
 
 
 def stays_silent(consortium: Consortium, member: MemberProcess, *, reason: str) -> None:
@@ -95,10 +112,10 @@ def test_a_member_restored_from_a_backup(consortium: Consortium, load: Load) -> 
     member.stop()
     backup = member.folder.parent / "backup"
     shutil.copytree(member.folder / "data", backup)
+    stopped_at = consortium.height()
     member.start()
-    member.in_state("voting")
+    signs_above(consortium, member, stopped_at)
     load.goes_on(5)
-    consortium.grows(5)
     member.stop()
     shutil.rmtree(member.folder / "data")
     backup.rename(member.folder / "data")

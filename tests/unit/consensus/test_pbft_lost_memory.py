@@ -4,11 +4,12 @@ import pytest
 
 from zizhu.chain.consensus.certificate import electorate
 from zizhu.chain.consensus.pbft.engine import Pbft
+from zizhu.chain.consensus.pbft.messages import Vote
 from zizhu.chain.consensus.port import Ready, Setting, Started
 from zizhu.chain.crypto.hashing import ledger_id
 from zizhu.chain.model.effects import Persist
 from zizhu.chain.model.ids import BlockHash, Instant, LedgerId, OutcomeHash
-from zizhu.framework.testkit.council import Council
+from zizhu.framework.testkit.council import Council, Letter
 from zizhu.framework.testkit.fakes import ledger as fakes
 from zizhu.framework.testkit.fakes.suite import suite
 
@@ -65,3 +66,46 @@ def test_a_vote_log_older_than_the_members_own_blocks_is_lost_memory() -> None:
     member.committed.pop()
     member.restart()
     assert member.engine.status().reason == "newer_vote_shown"
+
+
+@pytest.mark.row("A-15")
+@pytest.mark.parametrize("late", ["below the head", "of a view that was left"])
+def test_a_vote_that_comes_too_late_is_remembered(late: str) -> None:
+    """A member whose vote log is older than a vote a peer shows never votes with that key again: also when that vote
+    reached its peers after they had committed without it, or had left its view, and stands in no certificate."""
+    council = Council().start()
+    member = council.seats[2]
+    kept = len(member.log)
+    held: list[Letter] = []
+
+    def passes(letter: Letter) -> bool:
+        own = letter.source == member.id and isinstance(letter.message, Vote)
+        held.extend([letter] * own)
+        return not own
+
+    for seat in council.seats:
+        seat.wait_for(1)
+    council.deliver(passes)
+    assert held and len(member.log) > kept
+    others = [seat for seat in council.seats if seat is not member]
+    assert all(seat.head.height == 2 for seat in others), "they needed three, and were three"
+    if late == "of a view that was left":
+        for seat in others:
+            seat.wait_for(1)
+        council.deliver(lambda letter: member.id not in (letter.source, letter.target) and not _is_vote(letter))
+        for seat in others:
+            seat.fire("view")
+        council.deliver(lambda letter: member.id not in (letter.source, letter.target))
+        assert all(seat.view == 1 for seat in others)
+    for letter in held:
+        council.hand(letter)
+    member.log = member.log[:kept]
+    member.committed = member.committed[:1]
+    council.mail.clear()
+    member.restart()
+    council.deliver()
+    assert (member.engine.status().voting, member.engine.status().reason) == (False, "newer_vote_shown")
+
+
+def _is_vote(letter: Letter) -> bool:
+    return isinstance(letter.message, Vote)

@@ -146,6 +146,8 @@ class Pbft:
         if message.view > s.view + VIEW_AHEAD_MAX:
             s.fault(peer, "view_out_of_window", view=message.view)
             return
+        if isinstance(message, Vote):
+            votes.heard(s, peer, message)
         if message.view > s.view or (message.view == s.view and not s.active):
             s.keep_early(peer, message)
             return

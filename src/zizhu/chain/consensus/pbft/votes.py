@@ -72,6 +72,14 @@ def send_vote(s: State, vote: Vote) -> None:
     s.out.append(Send(s.others, vote))
 
 
+def heard(s: State, peer: MemberId, vote: Vote) -> None:
+    """Keep a peer's newest vote, also one that is of no use here any more: it has cast it, and may have forgotten that
+    when it asks after a restart. Unverified: a link speaks for its member alone, which checks what it is shown."""
+    held = s.newest.get(peer)
+    if held is None or (vote.view, vote.height, vote.phase) > (held.view, held.height, held.phase):
+        s.newest[peer] = vote
+
+
 def receive_vote(s: State, peer: MemberId, vote: Vote) -> None:
     """Keep the first vote of a member for (view, phase, height); a second, other one is an offence."""
     if not s.in_reach(vote.height):
@@ -84,9 +92,6 @@ def receive_vote(s: State, peer: MemberId, vote: Vote) -> None:
             s.fault(peer, "equivocation", height=vote.height, view=vote.view, phase=vote.phase)
         return
     votes[peer] = vote
-    held = s.newest.get(peer)
-    if held is None or (vote.view, vote.height, vote.phase) > (held.view, held.height, held.phase):
-        s.newest[peer] = vote
 
 
 def prepare_ready(s: State, height: int) -> None:
@@ -292,14 +297,9 @@ def remember(s: State, certificate: Certificate) -> None:
 
 def remember_vote(s: State, certificate: Certificate, signed: SignedBy) -> None:
     """Keep one signer's vote if it is its newest."""
-    member = MemberId(signed.member)
-    held = s.newest.get(member)
-    position = (certificate.view, certificate.height, certificate.phase)
-    if held is None or position > (held.view, held.height, held.phase):
-        said = statement_of(certificate, s.voters.ledger)
-        s.newest[member] = Vote(
-            said.epoch, said.view, said.phase, said.height, said.block, said.outcome, signed.signature
-        )
+    said = statement_of(certificate, s.voters.ledger)
+    vote = Vote(said.epoch, said.view, said.phase, said.height, said.block, said.outcome, signed.signature)
+    heard(s, MemberId(signed.member), vote)
 
 
 def resend(s: State, peer: MemberId, above: int) -> None:
