@@ -193,6 +193,10 @@ LOOKS_AT_SIGNATURES = {
     "chain/consensus/pbft/proposals.py": "names signers as sources of a body",
     "chain/consensus/pbft/view_change.py": "names signers as sources of a body",
     "chain/consensus/pbft/memory.py": "keeps the newest vote of each signer, for members that ask",
+    "chain/consensus/raft/endorsing.py": "keeps each signer's newest endorsement, for members that ask",
+    "chain/consensus/raft/state.py": "this member's own endorsements, which are no certificate's",
+    "chain/consensus/raft/election.py": "the same",
+    "chain/consensus/raft/following.py": "the same",
     "chain/node/api/reading.py": "shows the names of the signers",
     "chain/ledger/genesis.py": "the consents to a genesis, by all members, before there is a chain",
 }
@@ -219,6 +223,7 @@ def test_one_function_checks_certificates_for_all_callers() -> None:
     assert callers >= {
         "chain/consensus/pbft/votes.py",
         "chain/consensus/pbft/view_change.py",
+        "chain/consensus/raft/endorsing.py",
         "chain/node/serving.py",
         "chain/crosschain/proofs.py",
     }

@@ -1,4 +1,4 @@
-"""A council of PBFT members stepped by hand: real machines, blocks of nothing, no clock and no network.
+"""A council of members stepped by hand: real engines, blocks of nothing, no clock and no network.
 
 Decides what a node would answer an engine (Build, Execute, Sign, Persist) in the simplest way that is true to the
 port, and puts what is sent into a list that a test delivers, alters, reorders or loses. Refuses to know ledgers:
@@ -21,6 +21,9 @@ from zizhu.chain.model.effects import Persist, Report, Send, SetTimer, Sign
 from zizhu.chain.model.epoch import Parameters
 from zizhu.chain.model.ids import ZERO_HASH, BlockHash, Instant, MemberId, OutcomeHash
 from zizhu.framework.testkit.consortium import GENESIS_TIME_MS, Consortium, found
+
+Factory = Callable[[port.Setting], port.ConsensusEngine]
+"""The factory of an engine, as an entry point names it."""
 
 BLOCK_MS = 10
 STEPS_MAX = 2_000
@@ -46,7 +49,7 @@ class Seat:
 
     council: "Council"
     id: MemberId
-    engine: Pbft
+    engine: port.ConsensusEngine
     log: list[bytes] = field(default_factory=list)
     held: dict[BlockHash, port.Executed] = field(default_factory=dict)
     committed: list[Certificate] = field(default_factory=list)
@@ -92,7 +95,7 @@ class Seat:
         certificates = [None if not self.committed else self.committed[-1]]
         above = [each for each in self.held.values() if each.ready.height > head.height]
         above.sort(key=lambda each: (each.ready.height, each.ready.block))
-        self.engine = Pbft(
+        self.engine = self.council.factory(
             port.Setting(
                 me=self.id,
                 voters=self.council.consortium.voters,
@@ -103,6 +106,7 @@ class Seat:
                 tentative=tuple(above),
                 recent=tuple(self.committed[-16:]),
                 disk_was_used=bool(self.held or self.committed),
+                seed=self.council.members.index(self.id),
             )
         )
         self.timers.clear()
@@ -207,10 +211,13 @@ class Seat:
 
 
 class Council:
-    """`size` members, their blocks, and the mail between them."""
+    """`size` members of an engine (its name and its factory), their blocks, and the mail between them."""
 
-    def __init__(self, size: int = 4, *, parameters: Parameters | None = None) -> None:
-        self.consortium: Consortium = found(size, parameters=parameters)
+    def __init__(
+        self, size: int = 4, *, parameters: Parameters | None = None, engine: str = "pbft", factory: Factory = Pbft
+    ) -> None:
+        self.factory = factory
+        self.consortium: Consortium = found(size, parameters=parameters, engine=engine)
         suite = self.consortium.suite
         start = BlockHash(self.consortium.ledger)
         outcome = OutcomeHash(suite.hash(b"outcome", b"start"))
@@ -222,16 +229,22 @@ class Council:
         self.seats = [Seat(self, member, self._engine(member)) for member in self.consortium.members]
         self.by_id = {seat.id: seat for seat in self.seats}
 
-    def _engine(self, member: MemberId) -> Pbft:
-        return Pbft(
+    def _engine(self, member: MemberId) -> port.ConsensusEngine:
+        return self.factory(
             port.Setting(
                 me=member,
                 voters=self.consortium.voters,
                 head=self.genesis,
                 head_certificate=None,
                 epoch_start=0,
+                seed=self.members.index(member),
             )
         )
+
+    @property
+    def members(self) -> tuple[MemberId, ...]:
+        """The members in the order of the epoch record."""
+        return self.consortium.members
 
     def start(self) -> "Council":
         """Everybody starts and hears from the others; the first block, which is due at once, is committed."""
@@ -264,6 +277,10 @@ class Council:
         ready = port.Ready(header.height, hash_, parent, outcome, header.time_ms, has_root=root, count=count)
         made = self.library[hash_] = port.Executed(ready, header, ())
         return made
+
+    def pass_ms(self, ms: int) -> None:
+        """Time goes by for all; no timer fires by itself."""
+        self.now = Instant(self.now.monotonic_ms + ms, self.now.wall_ms + ms)
 
     # -- mail --------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,187 @@
+"""What a member remembers: its log, term, vote and signatures, restored and checked against what its peers saw.
+
+Decides whether this key may vote, acknowledge and sign. Source: docs/protocol/raft.md, rules 11 and 12.
+"""
+
+from typing import assert_never
+
+from zizhu.chain.consensus.raft import election, endorsing, terms
+from zizhu.chain.consensus.raft.log import LogEntry
+from zizhu.chain.consensus.raft.messages import (
+    Appended,
+    Endorsed,
+    Endorsement,
+    Forgotten,
+    Installed,
+    RaftMemoryAnswer,
+    RaftMemoryQuery,
+    RaftOpened,
+    RaftRecord,
+    Turned,
+    record_codec,
+)
+from zizhu.chain.consensus.raft.state import LOG_KEPT, State
+from zizhu.chain.model.encoding import encode
+from zizhu.chain.model.ids import BlockHash, MemberId, OutcomeHash
+
+QUERY_EVERY_MS = 200
+
+
+def restore(s: State) -> None:
+    """Replay the vote log into the state; nothing is sent."""
+    for data in s.setting.votes:
+        record: RaftRecord = record_codec.decode(data)
+        match record:
+            case RaftOpened():
+                s.opened = True
+            case Forgotten():
+                s.lost = record.reason
+            case _ if record.epoch != s.epoch:
+                pass
+            case Turned():
+                s.term = record.term
+                s.voted = None if record.voted is None else MemberId(record.voted)
+            case Appended():
+                if record.index <= s.log.last_index:
+                    s.log.cut(record.index)
+                block = None if record.block is None else BlockHash(record.block)
+                s.log.append(LogEntry(record.term, record.height, block))
+            case Installed():
+                s.log.start_behind(record.index, record.term, record.height)
+            case Endorsed():
+                s.endorsed[record.height] = (BlockHash(record.block), OutcomeHash(record.outcome))
+                s.endorsed_up_to = max(s.endorsed_up_to, record.height)
+            case _:
+                assert_never(record)
+    if s.setting.disk_was_used and not s.opened:
+        s.lost = "vote_log_missing"
+    _find_commit_index(s)
+    for certificate in s.setting.recent:
+        endorsing.remember(s, certificate)
+
+
+def _find_commit_index(s: State) -> None:
+    """What is certified or endorsed was committed; the log keeps no more of it than a running member would."""
+    s.commit_index = s.log.base_index
+    pairs = [(s.head.height, s.head.block), *((height, pair[0]) for height, pair in sorted(s.endorsed.items()))]
+    for height, block in pairs:
+        index = s.log.index_of(height, block)
+        if index is not None:
+            s.commit_index = max(s.commit_index, index)
+    head = s.log.index_of(s.head.height, s.head.block)
+    if head is not None and head - s.log.base_index > LOG_KEPT:
+        s.log.forget_up_to(head - LOG_KEPT)
+    s.endorsed = {height: pair for height, pair in s.endorsed.items() if height > s.head.height}
+
+
+def remembered(s: State) -> tuple[bytes, ...]:
+    """What of the vote log still matters: the term and vote, the log, and what was endorsed near the head."""
+    kept: dict[str, bytes] = {}
+    endorsed: list[bytes] = []
+    for data in s.setting.votes:
+        record = record_codec.decode(data)
+        match record:
+            case RaftOpened():
+                kept.setdefault("opened", data)
+            case Turned() | Forgotten():
+                kept[type(record).__name__] = data
+            case Endorsed():
+                if record.height > s.head.height - LOG_KEPT or record.height == s.endorsed_up_to:
+                    endorsed.append(data)
+            case Appended() | Installed():
+                pass
+            case _:
+                assert_never(record)
+    log = s.log
+    records: list[RaftRecord] = [Installed(s.epoch, log.base_index, log.base_term, log.base_height)]
+    if not log.base_index:
+        records.clear()
+    for index in range(log.base_index + 1, log.last_index + 1):
+        entry = log.at(index)
+        assert entry is not None
+        records.append(Appended(s.epoch, index, entry.term, entry.height, entry.block))
+    return (*kept.values(), *(encode(record) for record in records), *dict.fromkeys(endorsed))
+
+
+def begin(s: State) -> None:
+    """First step of a running member: open the vote log, ask the peers what they saw of it."""
+    if not s.opened:
+        s.opened = True
+        # The loss first: a torn log that is open and does not say that it was missing would look whole next time.
+        s.persist(*((Forgotten(s.lost),) if s.lost else ()), RaftOpened(s.voters.ledger))
+    if s.lost:
+        s.recalling = False
+        s.report("memory_lost", reason=s.lost)
+        return
+    own = s.newest.get(s.me)
+    if own is not None and own.height > s.endorsed_up_to:
+        # The certificates of its own blocks: the vote log is older than they are.
+        lose(s, "newer_vote_shown")
+        return
+    if s.needed == 1:
+        recalled(s)
+        return
+    ask(s)
+
+
+def ask(s: State) -> None:
+    """Ask those that have not answered, again and again until enough have."""
+    if not s.recalling or s.lost:
+        return
+    s.send(tuple(member for member in s.others if member not in s.recalled), RaftMemoryQuery(s.epoch))
+    s.timer("recall", QUERY_EVERY_MS)
+
+
+def answer(s: State, peer: MemberId) -> None:
+    """Tell a peer what it has shown this member of itself."""
+    term, index = s.shown.get(peer, (0, 0))
+    s.send((peer,), RaftMemoryAnswer(s.epoch, s.newest.get(peer), term, index))
+
+
+def receive(s: State, peer: MemberId, said: RaftMemoryAnswer) -> None:
+    """Compare what a peer saw with the vote log. An endorsement counts only if this member's own key signed it."""
+    if not s.recalling or s.lost:
+        return
+    if said.endorsement is not None:
+        if not _is_ours(s, said.endorsement):
+            s.fault(peer, "memory_endorsement")
+            return
+        pair = endorsing.pair_of(said.endorsement)
+        newer = said.endorsement.height > s.endorsed_up_to
+        if newer or s.endorsed.get(said.endorsement.height, pair) != pair:
+            lose(s, "newer_vote_shown")
+            return
+    if said.term > s.term or (said.term == s.term and said.index > s.log.last_index):
+        lose(s, "newer_term_shown" if said.term > s.term else "longer_log_shown")
+        return
+    s.recalled[peer] = True
+    if len(s.recalled) >= s.needed - 1:
+        recalled(s)
+
+
+def _is_ours(s: State, endorsement: Endorsement) -> bool:
+    message = endorsing.message_of(s, endorsement.height, endorsing.pair_of(endorsement))
+    return s.voters.suite.members.verify(s.voters.keys[s.me], message, endorsement.signature)
+
+
+def lose(s: State, reason: str) -> None:
+    """This key never votes again; written down, so that no later start forgets it."""
+    s.lost, s.recalling = reason, False
+    s.persist(Forgotten(reason))
+    s.report("memory_lost", reason=reason)
+
+
+def recalled(s: State) -> None:
+    """Enough peers have answered: take part. The first term of an epoch has its leader without an election."""
+    s.recalling = False
+    s.timer("recall", None)
+    s.report("memory_confirmed", term=s.term)
+    if not s.term:
+        s.term, s.voted = 1, s.first_leader()
+        s.persist(Turned(s.epoch, 1, s.voted))
+        if s.voted == s.me:
+            election.lead(s)
+            return
+        s.leader = s.voted
+    terms.arm(s)
+    endorsing.endorse_committed(s)
