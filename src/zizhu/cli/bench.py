@@ -27,6 +27,8 @@ EXPECTED_TPS_OTHER = 14_000
 def bench(
     context: typer.Context,
     suite: Annotated[str, typer.Option(help="guomi | international · 密码套件")] = "guomi",
+    engine: Annotated[str, typer.Option(help="pbft | raft · 共识引擎")] = "pbft",
+    members: Annotated[int, typer.Option(help="How many members · 成员数")] = 4,
     bundle: Annotated[int, typer.Option(help="Transactions under one signature · 每个签名的交易数")] = 1,
     workload: Annotated[str, typer.Option(help="transfer | voucher · 负载")] = "transfer",
     seconds: Annotated[float, typer.Option(help="Length of a span at saturation · 每段秒数")] = 8.0,
@@ -40,7 +42,7 @@ def bench(
     as_json: AsJson = False,
     language: Language = "",
 ) -> None:
-    """Four members, durable, over TLS, every signature checked by each. Exit code 1 when the run does not count."""
+    """Members of one network, durable, over TLS, every signature checked by each. Exit code 1 when the run does not count."""
     if context.invoked_subcommand is not None:
         return
     speaker = terminal(language, as_json=as_json)
@@ -50,6 +52,8 @@ def bench(
             suite=chosen,
             workload=_workload(workload),
             bundle=bundle,
+            engine=engine,
+            members=members,
             spans=spans,
             span_s=seconds,
             half_s=half,

@@ -6,7 +6,7 @@ from typing import cast
 import typer
 from rich.table import Table
 
-from zizhu.chain.consensus.quorum import quorum
+from zizhu.chain.consensus.quorum import majority, quorum
 from zizhu.chain.model.errors import OperatingFault, ZizhuError
 from zizhu.cli.reach import statuses
 from zizhu.cli.terminal import DEFAULT_DIRECTORY, AsJson, Directory, Language, Terminal, terminal
@@ -48,6 +48,8 @@ REASONS = {
         "another member shows a newer view change of its own",
         "其他成员出示了它更新的视图更换",
     ),
+    "newer_term_shown": ("another member knows it in a newer term", "其他成员知道它处于更新的任期"),
+    "longer_log_shown": ("another member saw a longer log of its own", "其他成员见过它更长的日志"),
     "vote_log_missing": ("its vote log is missing", "其投票日志缺失"),
 }
 """Why a member lost its memory."""
@@ -111,7 +113,13 @@ def silences(rows: list[dict[str, object]], speaker: Terminal) -> list[str]:
 
 def too_few(rows: list[dict[str, object]], network: Network, speaker: Terminal) -> list[str]:
     """That no new block can come, when fewer members vote than have to sign it."""
-    needed = 1 if network.engine == "solo" else quorum(len(rows))
+    match network.engine:
+        case "solo":
+            needed = 1
+        case "raft":
+            needed = majority(len(rows))
+        case _:
+            needed = quorum(len(rows))
     up = sum(row["state"] not in ("down", "no answer", "silent") for row in rows)
     if up >= needed:
         return []

@@ -40,6 +40,7 @@ app = typer.Typer(help="Start a network on this machine · 在本机启动网络
 READY_WITHIN_S = 60.0
 POLL_S = 0.05
 REFRESH_S = 1.0
+MEMBERS_DEFAULT = {"pbft": 4, "raft": 3, "solo": 1}
 
 NOT_READY = ErrorCode(
     "up.not_ready",
@@ -74,9 +75,9 @@ class Wish:
 @app.command()
 def up(
     directory: Directory = DEFAULT_DIRECTORY,
-    members: Annotated[int | None, typer.Option(help="How many members (default 4) · 成员数")] = None,
+    members: Annotated[int | None, typer.Option(help="How many members (default 4; raft 3, solo 1) · 成员数")] = None,
     suite: Annotated[str | None, typer.Option(help="guomi (default) | international · 密码套件")] = None,
-    engine: Annotated[str | None, typer.Option(help="pbft (default) | solo · 共识引擎")] = None,
+    engine: Annotated[str | None, typer.Option(help="pbft (default) | raft | solo · 共识引擎")] = None,
     port: Annotated[int, typer.Option(help="First port; default: free ones · 起始端口")] = 0,
     samples: Annotated[bool, typer.Option("--samples", help="Register sample vouchers · 登记示例凭证")] = False,
     once: Annotated[bool, typer.Option("--once", help="End when ready · 就绪后退出")] = False,
@@ -109,7 +110,7 @@ def _check_wish(wish: Wish) -> None:
 
 
 def _members(wish: Wish) -> int:
-    return wish.members if wish.members is not None else (1 if wish.engine == "solo" else 4)
+    return wish.members if wish.members is not None else MEMBERS_DEFAULT.get(wish.engine or "pbft", 4)
 
 
 def _network(wish: Wish, speaker: Terminal) -> Network:

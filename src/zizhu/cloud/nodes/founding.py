@@ -36,6 +36,8 @@ from zizhu.cloud.nodes.network import (
 
 RULES = (Rule("admission", "ALL"), Rule("switch.raft-to-pbft", "MAJORITY"), Rule("switch.pbft-to-raft", "ALL"))
 HOST = "127.0.0.1"
+MEMBERS_MIN = {"pbft": 4, "raft": 3}
+"""The smallest network of an engine that survives the loss of a member."""
 
 MEMBER_COUNT = ErrorCode(
     "up.members",
@@ -67,10 +69,11 @@ class Plan:
 
 
 def check_plan(*, members: int, engine: str) -> None:
-    """PBFT needs four members, solo has one. Raises AskedWrongly (`up.members`)."""
-    if engine == "pbft" and members < 4:
-        needed = "at least 4 members"
-        raise AskedWrongly(MEMBER_COUNT, engine=engine, needed=needed, members=members, suggested=4)
+    """PBFT needs four members; Raft three, to survive one; solo has one. Raises AskedWrongly (`up.members`)."""
+    least = MEMBERS_MIN.get(engine, 1)
+    if members < least:
+        needed = f"at least {least} members"
+        raise AskedWrongly(MEMBER_COUNT, engine=engine, needed=needed, members=members, suggested=least)
     if engine == "solo" and members != 1:
         raise AskedWrongly(MEMBER_COUNT, engine=engine, needed="exactly 1 member", members=members, suggested=1)
 

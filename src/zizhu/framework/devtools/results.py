@@ -85,6 +85,7 @@ class Row(msgspec.Struct, frozen=True):
     faults: list[str]
     machine: dict[str, object]
     when: str
+    engine: str = "pbft"
 
     @property
     def tps(self) -> float:
@@ -115,7 +116,8 @@ class Row(msgspec.Struct, frozen=True):
     def name(self) -> str:
         """What tables call it."""
         bundled = f", bundles of {self.bundle}" if self.bundle > 1 else ""
-        return f"{self.suite}{bundled}, {self.workload}"
+        engine = "" if self.engine == "pbft" else f", {self.engine} of {self.members}"
+        return f"{self.suite}{bundled}, {self.workload}{engine}"
 
 
 def percentile(ascending: Sequence[float], percent: int) -> float:

@@ -70,6 +70,7 @@ class Order:
     workers: int = 2
     open_batch: int = 25
     members: int = 4
+    engine: str = "pbft"
     parameters: Parameters = Parameters()
     profile: bool = False
     keep: Path | None = None
@@ -263,7 +264,9 @@ def measure(order: Order, say: Callable[[str], None]) -> Row:
         stages.sampler()
     directory = Path(tempfile.mkdtemp(prefix="zizhu-bench-")) if order.keep is None else order.keep
     try:
-        plan = Plan("bench", order.members, order.suite, "pbft", 0, (order.workload.contract(),), order.parameters)
+        plan = Plan(
+            "bench", order.members, order.suite, order.engine, 0, (order.workload.contract(),), order.parameters
+        )
         network = found(directory / "network", plan, lambda _: None)
         return asyncio.run(_measure(order, directory / "network", network, say))
     finally:
@@ -298,6 +301,7 @@ async def _measure(order: Order, directory: Path, network: Network, say: Callabl
         accounts=order.accounts,
         signers=order.signers,
         members=order.members,
+        engine=order.engine,
         rung=rung_of(order.suite),
         verification_us=round(saturated.verification_us, 2),
         verification_quiet_us=round(saturated.verification_quiet_us, 2),

@@ -117,6 +117,6 @@ class Consortium:
 
 
 def register_consortium(directory: Path, *, suite: str = "guomi", engine: str = "pbft") -> Consortium:
-    """A consortium with the register on its ledger: four members, or one under solo; nothing runs yet."""
-    members = 1 if engine == "solo" else 4
+    """A consortium with the register on its ledger: four members, three under Raft, one under solo; nothing runs yet."""
+    members = {"raft": 3, "solo": 1}.get(engine, 4)
     return Consortium(directory, found_register_network(directory, members=members, suite=suite, engine=engine))
