@@ -27,7 +27,7 @@ from zizhu.framework.testkit.processes.consortium import Consortium, register_co
 from zizhu.framework.testkit.processes.ledger import COUNT, REGISTER, register_id
 from zizhu.framework.testkit.processes.load import Load
 from zizhu.framework.testkit.processes.member import MemberProcess
-from zizhu.framework.testkit.processes.waiting import now_ms
+from zizhu.framework.testkit.processes.waiting import now_ms, until
 
 FAILOVER_MS_MAX = 3 * 2_000
 """What a dead leader may cost, three times over: a shared machine under full load is no reference machine."""
@@ -306,5 +306,11 @@ def test_a_nonce_is_good_once(consortium: Consortium) -> None:
     except ZizhuError as error:
         assert error.code.code in ("pool.nonce_used", "pool.nonce_waiting", "sdk.expired", "sdk.not_final")
     history = History()
-    history.extend(consortium.members, int(str(consortium.equal()["height"])))
-    assert len(history.places) == 1
+
+    def landed() -> int:
+        history.extend(consortium.members, int(str(consortium.equal()["height"])))
+        return len(history.places)
+
+    until(landed, "one of them stands in a block", explain=consortium.describe)
+    consortium.grows(1)
+    assert landed() == 1
