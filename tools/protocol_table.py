@@ -18,6 +18,7 @@ PAGES = ("docs/protocol/README.md", "docs/protocol/README.zh.md")
 MODULES = (
     "zizhu.chain.network.wire",
     "zizhu.chain.consensus.pbft.messages",
+    "zizhu.chain.consensus.raft.messages",
     "zizhu.chain.consensus.solo.engine",
     "zizhu.chain.network.messages",
     "zizhu.chain.ledger.records",
