@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from zizhu.chain.consensus.quorum import quorum
+from zizhu.chain.consensus.quorum import majority, quorum
 from zizhu.chain.crypto.hashing import member_id, record_hash, vote_message
 from zizhu.chain.crypto.port import Signed, Suite
 from zizhu.chain.model.certificate import COMMIT, Certificate, SignedBy, VoteStatement
@@ -53,7 +53,13 @@ class Electorate:
     @property
     def needed(self) -> int:
         """How many signatures certify a block under this epoch's engine."""
-        return 1 if self.record.engine == "solo" else quorum(len(self.members))
+        match self.record.engine:
+            case "solo":
+                return 1
+            case "raft":
+                return majority(len(self.members))
+            case _:
+                return quorum(len(self.members))
 
 
 def electorate(suite: Suite, ledger: LedgerId, record: EpochRecord) -> Electorate:
