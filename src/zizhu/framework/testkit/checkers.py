@@ -4,7 +4,7 @@ Decides when a run is wrong. Looks only at what leaves honest members and at wha
 memory, and trusts none of the product's own checks: certificates are counted by hand (`facts`).
 
 What every engine owes is judged here: valid certificates, agreement, total order, exactly once, durable answers. What
-one engine's votes and records owe is judged by its own watch: `pbft_watch`. `faulty` members may do
+one engine's votes and records owe is judged by its own watch: `pbft_watch`, `raft_watch`. `faulty` members may do
 anything: those an actor plays, and those whose disk is lost.
 """
 
@@ -17,6 +17,7 @@ from zizhu.chain.model.effects import Persist, Send, Sign
 from zizhu.chain.node.events import Answer, Final, Published
 from zizhu.framework.testkit.facts import BlockSeen, Facts, Notes
 from zizhu.framework.testkit.pbft_watch import PbftWatch
+from zizhu.framework.testkit.raft_watch import RaftWatch
 
 if TYPE_CHECKING:
     from zizhu.framework.testkit.member import SimulatedMember
@@ -65,7 +66,11 @@ class Watch(Protocol):
 
 def watch_of(facts: Facts) -> Watch:
     """The watch of the engine that is played."""
-    return PbftWatch(facts)
+    match facts.world.kind.consensus:
+        case "raft":
+            return RaftWatch(facts)
+        case _:
+            return PbftWatch(facts)
 
 
 class Checkers(Facts):
