@@ -55,10 +55,7 @@ def tolerated_by(consensus: str, size: int) -> int:
 def draw_plan(seed: int, consensus: str = "pbft") -> Plan:
     """The plan of `seed` for an engine. Of seeds in a row at least two thirds have a crashing or Byzantine member."""
     draw = random.Random(seed * 2)
-    size = draw.choice((4, 4, 4, 5, 6, 7) if consensus == "pbft" else (4, 4, 4, 5, 5, 6, 7))
-    # A seed of 3 members does not count (docs/guides), so the dice must not draw two of them in a row.
-    if consensus == "raft" and seed % 8 == 3:
-        size = 3
+    size = draw.choice((4, 4, 4, 5, 6, 7) if consensus == "pbft" else (3, 4, 4, 4, 5, 5, 6, 7))
     tolerated = tolerated_by(consensus, size)
     classes = [each for each in NETWORK + OTHERS if draw.randrange(3) == 0]
     actors: dict[int, str] = {}

@@ -49,9 +49,10 @@ class Played:
 
 @dataclass
 class Report:
-    """What a series of seeds adds up to."""
+    """What a series of seeds adds up to; `able` have members enough to count."""
 
     seeds: int = 0
+    able: int = 0
     counting: int = 0
     with_member_faults: int = 0
     events: int = 0
@@ -62,6 +63,7 @@ class Report:
     def add(self, played: Played) -> None:
         """One more seed."""
         self.seeds += 1
+        self.able += played.plan.size >= MEMBERS_COUNTED
         self.counting += played.counts
         self.with_member_faults += bool(played.plan.actors) or any(
             name.startswith("crash") for name in played.plan.classes
