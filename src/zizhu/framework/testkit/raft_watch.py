@@ -17,7 +17,6 @@ from zizhu.chain.consensus.raft.messages import (
     Endorsed,
     Install,
     Installed,
-    Take,
     Turned,
     record_codec,
 )
@@ -31,15 +30,12 @@ from zizhu.framework.testkit.raft_log import DurableLog, Tree
 if TYPE_CHECKING:
     from zizhu.framework.testkit.member import SimulatedMember
 
-FIRST_TERM = 1
-"""The term with which an epoch opens; nobody writes it down."""
-
 
 @dataclass
 class RaftDisk:
     """What a member's vote log says: the term it is in and its vote there, its log, what it may sign by message."""
 
-    term: int = FIRST_TERM
+    term: int = 0
     voted: bytes | None = None
     log: DurableLog = field(default_factory=DurableLog)
     endorsed: dict[int, Pair] = field(default_factory=dict)
@@ -126,7 +122,7 @@ class RaftWatch:
             case Append() if honest:
                 self._leads(member, message.term)
                 self._appends(member, message)
-            case Install() | Take() if honest:
+            case Install() if honest:
                 self._leads(member, message.term)
             case AppendReply():
                 if honest:

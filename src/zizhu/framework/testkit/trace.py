@@ -24,7 +24,6 @@ from zizhu.chain.consensus.raft.messages import (
     Endorsement,
     Install,
     RaftMemoryAnswer,
-    Take,
 )
 from zizhu.chain.model.certificate import PREPARE, Certificate
 from zizhu.chain.network.messages import (
@@ -129,7 +128,7 @@ def raft_line(message: msgspec.Struct) -> str:
     match message:
         case Ballot():
             kind = "pre-ballot" if message.pre else "ballot"
-            return f"{kind} t{message.term} at {message.last_index}/{message.last_term}{' transfer' * message.transfer}"
+            return f"{kind} t{message.term} at {message.last_index}/{message.last_term}"
         case BallotReply():
             kind = "pre-ballot" if message.pre else "ballot"
             return f"{kind}-reply t{message.term} {'granted' if message.granted else 'refused'}"
@@ -138,20 +137,15 @@ def raft_line(message: msgspec.Struct) -> str:
             certified = " ".join(certificate_line(each) for each in message.certificates)
             return (
                 f"append t{message.term} behind {message.previous_index}/{message.previous_term} [{blocks}] "
-                f"commit {message.commit_index} h{message.head} [{certified}] r{message.round}"
+                f"commit {message.commit_index} h{message.head} [{certified}]"
             )
         case AppendReply():
             signed = ", ".join(endorsement_line(each) for each in message.endorsements)
             agreed = "agreed" if message.agreed else "refused"
             where = f"{agreed} {message.match}/{message.match_term}"
-            return f"append-reply t{message.term} {where} [{signed}] r{message.round}"
+            return f"append-reply t{message.term} {where} [{signed}]"
         case Install():
-            return (
-                f"install t{message.term} {message.index}/{message.entry_term} h{message.height} "
-                f"{short(message.block)} r{message.round}"
-            )
-        case Take():
-            return f"take t{message.term}"
+            return f"install t{message.term} {message.index}/{message.entry_term} h{message.height}"
         case RaftMemoryAnswer():
             signed = "none" if message.endorsement is None else endorsement_line(message.endorsement)
             return f"memory-answer {signed}; t{message.term} up to {message.index}"

@@ -38,14 +38,13 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Ballot(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=17):
-    """Vote for the sender in `term`? `pre`: would you? `transfer`: the leader itself asked for this election."""
+    """Vote for the sender in `term`? `pre`: would you? The sender's log ends with (`last_index`, `last_term`)."""
 
     epoch: Count
     term: Term
     last_index: Count
     last_term: Count
     pre: bool
-    transfer: bool
 
 
 class BallotReply(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=18):
@@ -60,8 +59,7 @@ class BallotReply(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=18
 class Append(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=19):
     """The leader of `term` sends entries behind (`previous_index`, `previous_term`), none for a heartbeat.
 
-    `head`: the leader's certified height. `certificates`: those it has put together since, ascending. `round`:
-    echoed, so that the leader knows which of its appends an answer is to.
+    `head`: the leader's certified height. `certificates`: those it has put together since its last append, ascending.
     """
 
     epoch: Count
@@ -72,7 +70,6 @@ class Append(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=19):
     commit_index: Count
     head: Count
     certificates: Annotated[list[Certificate], msgspec.Meta(max_length=CERTIFICATES_MAX)]
-    round: Count
 
 
 class Endorsement(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -97,37 +94,27 @@ class AppendReply(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=20
     match: Count
     match_term: Count
     endorsements: Annotated[list[Endorsement], msgspec.Meta(max_length=CERTIFICATES_MAX)]
-    round: Count
 
 
 class Install(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=21):
-    """The entries up to `index` are gone from the leader's log: they are the certified chain up to `block`."""
+    """The entries up to `index` are gone from the leader's log: they are the certified chain up to `height`."""
 
     epoch: Count
     term: Term
     index: Index
     entry_term: Count
     height: Count
-    block: Hash32
-    round: Count
 
 
-class Take(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=22):
-    """The leader of `term` passes its lead to the receiver, whose log is whole: call an election at once."""
-
-    epoch: Count
-    term: Term
-
-
-class RaftMemoryQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=23):
+class RaftMemoryQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=22):
     """A member that starts asks what the others know of it."""
 
     epoch: Count
 
 
-class RaftMemoryAnswer(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=24):
-    """What the sender knows of the asker: its newest endorsement, the newest term in which the asker voted for or
-    followed the sender, and up to where it said then that its log is durable."""
+class RaftMemoryAnswer(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=23):
+    """What the asker has shown the sender: its newest endorsement; the newest term in which it voted, led or followed,
+    and how far its log was durable then."""
 
     epoch: Count
     endorsement: Endorsement | None
@@ -135,14 +122,13 @@ class RaftMemoryAnswer(msgspec.Struct, frozen=True, array_like=True, gc=False, t
     index: Count
 
 
-Message = Ballot | BallotReply | Append | AppendReply | Install | Take | RaftMemoryQuery | RaftMemoryAnswer
+Message = Ballot | BallotReply | Append | AppendReply | Install | RaftMemoryQuery | RaftMemoryAnswer
 MESSAGES: tuple[type[msgspec.Struct], ...] = (
     Ballot,
     BallotReply,
     Append,
     AppendReply,
     Install,
-    Take,
     RaftMemoryQuery,
     RaftMemoryAnswer,
 )
