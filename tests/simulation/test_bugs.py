@@ -3,7 +3,7 @@
 import pytest
 
 from zizhu.framework.testkit.bugs import BUGS, Bug, planted
-from zizhu.framework.testkit.possible import Violation
+from zizhu.framework.testkit.facts import Violation
 from zizhu.framework.testkit.schedules import SCHEDULES
 from zizhu.framework.testkit.simulate import play
 

@@ -5,6 +5,7 @@ import pytest
 from zizhu.chain.consensus.pbft.messages import Vote
 from zizhu.chain.model.certificate import COMMIT
 from zizhu.framework.testkit import schedules
+from zizhu.framework.testkit.pbft_watch import PbftWatch
 from zizhu.framework.testkit.stage import Stage
 
 pytestmark = pytest.mark.simulation
@@ -16,7 +17,9 @@ def test_two_certificates_of_different_views() -> None:
     does not certify P beside Q, which is committed in view 3."""
     stage = schedules.four_views()
     assert stage.heights()[1:] == [1, 1, 1]
-    first, second = stage.checkers.chain[1], stage.checkers.possible_at[1]
+    watch = stage.checkers.watch
+    assert isinstance(watch, PbftWatch)
+    first, second = stage.checkers.chain[1], watch.possible_at[1]
     assert first == second
     assert any(line.startswith("node1 > node2 commit v2") for line in stage.said)
 
@@ -53,7 +56,9 @@ def test_commit_vote_after_a_crash() -> None:
     """When it restarts it re-sends the same commit and signs another block at that height only in a higher view."""
     stage = Stage(4)
     schedules.commit_again(stage)
-    pairs = dict(stage.checkers.notes[stage.id(1)].cast)
+    watch = stage.checkers.watch
+    assert isinstance(watch, PbftWatch)
+    pairs = dict(watch.notes[stage.id(1)].cast)
     assert min(stage.heights()) >= 1
     assert [place for place in pairs if place[1] == COMMIT and place[2] == 1]
 

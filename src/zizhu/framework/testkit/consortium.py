@@ -56,7 +56,7 @@ def found(
     engines: dict[str, ContractEngine] | None = None,
     engine: str = "pbft",
 ) -> Consortium:
-    """A consortium of `size` members under PBFT, or of one under solo."""
+    """A consortium of `size` members under PBFT or Raft, or of one under solo."""
     secrets = [secret_of(position) for position in range(size)]
     members = tuple(
         Member(f"node{i + 1}", f"org{i + 1}", suite.members.public_key(secret), hashlib.sha256(secret).digest())

@@ -1,7 +1,8 @@
 """What goes wrong in a run: drawn from the seed, a different mixture of fault classes for each (a swarm).
 
 Decides who is Byzantine, whose disk is lost, how the network behaves and when power fails. At most f members are
-Byzantine or lose their disk; any number may crash. When the faults end, everybody who can be is up again.
+Byzantine (under Raft: none) or lose their disk; any number may crash. When the faults end, everybody who can be is up
+again.
 """
 
 import copy
@@ -9,7 +10,7 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from zizhu.chain.consensus.quorum import faults_tolerated
+from zizhu.chain.consensus.quorum import faults_tolerated, majority
 from zizhu.framework.testkit.byzantine import ACTORS
 from zizhu.framework.testkit.fakes.disk import FakeDisk
 from zizhu.framework.testkit.links import Weather
@@ -38,18 +39,24 @@ class Plan:
     submissions: int = 60
     gap_us: int = 40_000
     engine: str = "native"
+    consensus: str = "pbft"
 
     @property
     def tolerated(self) -> int:
-        """f."""
-        return faults_tolerated(self.size)
+        """f: how many members the consensus engine can do without."""
+        return tolerated_by(self.consensus, self.size)
 
 
-def draw_plan(seed: int) -> Plan:
-    """The plan of `seed`. Of seeds in a row at least two thirds have a crashing or Byzantine member."""
+def tolerated_by(consensus: str, size: int) -> int:
+    """f: of Byzantine members, or under Raft of those whose disk is lost."""
+    return size - majority(size) if consensus == "raft" else faults_tolerated(size)
+
+
+def draw_plan(seed: int, consensus: str = "pbft") -> Plan:
+    """The plan of `seed` for an engine. Of seeds in a row at least two thirds have a crashing or Byzantine member."""
     draw = random.Random(seed * 2)
-    size = draw.choice((4, 4, 4, 5, 6, 7))
-    tolerated = faults_tolerated(size)
+    size = draw.choice((4, 4, 4, 5, 6, 7) if consensus == "pbft" else (3, 4, 4, 4, 5, 5, 6, 7))
+    tolerated = tolerated_by(consensus, size)
     classes = [each for each in NETWORK + OTHERS if draw.randrange(3) == 0]
     actors: dict[int, str] = {}
     spoilt: list[int] = []
@@ -63,8 +70,10 @@ def draw_plan(seed: int) -> Plan:
             budget -= 1
             if draw.randrange(4) == 0:
                 spoilt.append(places.pop())
-            else:
+            elif consensus == "pbft":
                 actors[places.pop()] = draw.choice(ACTORS)
+            elif draw.randrange(3) == 0:
+                spoilt.append(places.pop())
         if spoilt:
             classes += [draw.choice(DISK)]
         if not power and not actors:
@@ -82,6 +91,7 @@ def draw_plan(seed: int) -> Plan:
         submissions=draw.randrange(40, 90),
         gap_us=draw.randrange(15_000, 60_000),
         engine="script" if draw.randrange(8) == 0 else "native",
+        consensus=consensus,
     )
 
 

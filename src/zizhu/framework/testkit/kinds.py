@@ -1,4 +1,4 @@
-"""The two nodes that the simulator plays: the small one (agreement alone) and the whole one.
+"""The two nodes that the simulator plays: the small one (agreement alone) and the whole one, under either engine.
 
 Decides how each boots from a fake disk, how its block log is read, and what its clients send.
 """
@@ -6,9 +6,6 @@ Decides how each boots from a fake disk, how its block log is read, and what its
 import random
 from collections.abc import Mapping, Sequence
 
-from zizhu.chain.consensus.pbft.engine import Pbft, build
-from zizhu.chain.consensus.pbft.messages import MESSAGES as PBFT_MESSAGES
-from zizhu.chain.consensus.port import EngineStatus
 from zizhu.chain.contracts.script.engine import engine as script_engine
 from zizhu.chain.crypto.hashing import block_hash, genesis_contract_id, transaction_id
 from zizhu.chain.crypto.port import Suite
@@ -20,48 +17,41 @@ from zizhu.chain.model.genesis import GenesisContract
 from zizhu.chain.model.ids import TransactionId
 from zizhu.chain.model.transaction import Bundle, Single, Submission
 from zizhu.chain.model.value import Value, encode_arguments
-from zizhu.chain.network.messages import MESSAGES as NETWORK_MESSAGES
 from zizhu.chain.network.wire import Wire
 from zizhu.chain.node.boot import BootSetup, boot
 from zizhu.chain.node.machine import NodeMachine
 from zizhu.chain.storage.port import Change
 from zizhu.framework.testkit.checkers import CommitSeen
 from zizhu.framework.testkit.consortium import Consortium, found
+from zizhu.framework.testkit.engines import WIRES, engine_state, factory
+from zizhu.framework.testkit.facts import BlockSeen
 from zizhu.framework.testkit.fakes import engine as native
 from zizhu.framework.testkit.fakes.accounts import Asking, TestAccount, invoking
 from zizhu.framework.testkit.fakes.suite import suite as counterfeit
 from zizhu.framework.testkit.faults import Plan
 from zizhu.framework.testkit.member import Machine, SimulatedMember
-from zizhu.framework.testkit.possible import BlockSeen
 from zizhu.framework.testkit.small_chain import Held, block_record_decoder
 from zizhu.framework.testkit.small_node import SmallNode
 from zizhu.framework.testkit.workload import Make
 
-_FOUND: dict[tuple[str, int], Consortium] = {}
-_WIRE = Wire((*PBFT_MESSAGES, *NETWORK_MESSAGES))
-
-
-def engine_state(status: EngineStatus) -> str:
-    """The protocol state of an engine in a word."""
-    if status.reason:
-        return "recalling" if status.reason == "recalling" else "memory lost"
-    return "in view" if status.active else "changing view"
+_FOUND: dict[tuple[str, str, int], Consortium] = {}
 
 
 class SmallKind:
     """Agreement alone: see `small_node`."""
 
-    name = "small"
+    def __init__(self, consensus: str = "pbft") -> None:
+        self.consensus = consensus
 
     def consortium(self, plan: Plan) -> Consortium:
         """Founded once for each size."""
-        key = (self.name, plan.size)
+        key = ("small", self.consensus, plan.size)
         if key not in _FOUND:
-            _FOUND[key] = found(plan.size, parameters=Parameters(rotation_blocks=25))
+            _FOUND[key] = found(plan.size, parameters=Parameters(rotation_blocks=25), engine=self.consensus)
         return _FOUND[key]
 
     def wire(self) -> Wire:
-        return _WIRE
+        return WIRES[self.consensus]
 
     def suites(self) -> Mapping[int, Suite]:
         return {counterfeit.code: counterfeit}
@@ -69,7 +59,7 @@ class SmallKind:
     def boot(self, member: SimulatedMember) -> Machine:
         return SmallNode(
             member.world.consortium, member.id, member.logs["blocks"], member.logs["votes"],
-            member.world.generator.randrange(1 << 32),
+            member.world.generator.randrange(1 << 32), build=factory(self.consensus),
         )  # fmt: skip
 
     def height(self, machine: Machine | None) -> int:
@@ -78,13 +68,11 @@ class SmallKind:
 
     def state_of(self, machine: Machine) -> str:
         assert isinstance(machine, SmallNode)
-        assert isinstance(machine.engine, Pbft)
-        return engine_state(machine.engine.status())
+        return engine_state(machine.engine.status(), machine.me)
 
     def view(self, machine: Machine | None) -> int:
-        """The view an engine is in or asks for."""
+        """The view or term an engine is in or asks for."""
         assert isinstance(machine, SmallNode)
-        assert isinstance(machine.engine, Pbft)
         return machine.engine.status().view
 
     def maker(self, consortium: Consortium) -> Make:
@@ -134,14 +122,13 @@ def add(who, amount):
 class WholeKind:
     """The machine of a whole node: pool, ledger, gossip, sync, archive, recovery."""
 
-    name = "whole"
-
-    def __init__(self) -> None:
+    def __init__(self, consensus: str = "pbft") -> None:
+        self.consensus = consensus
         self._ids: dict[bytes, tuple[bytes, BlockSeen]] = {}
 
     def consortium(self, plan: Plan) -> Consortium:
         """Founded once for each size; contract `bank` runs on the engine the plan names."""
-        key = (plan.engine, plan.size)
+        key = (plan.engine, self.consensus, plan.size)
         if key not in _FOUND:
             accounts = [TestAccount(counterfeit, number) for number in range(ACCOUNTS)]
             balances: list[Value] = [part for each in accounts for part in (bytes(each.id), 1_000)]
@@ -151,11 +138,13 @@ class WholeKind:
             )
             engines = {native.NAME: native.engine, "script": script_engine}
             parameters = Parameters(rotation_blocks=25)
-            _FOUND[key] = found(plan.size, parameters=parameters, contracts=contracts, engines=engines)
+            _FOUND[key] = found(
+                plan.size, parameters=parameters, contracts=contracts, engines=engines, engine=self.consensus
+            )
         return _FOUND[key]
 
     def wire(self) -> Wire:
-        return _WIRE
+        return WIRES[self.consensus]
 
     def suites(self) -> Mapping[int, Suite]:
         return {counterfeit.code: counterfeit}
@@ -168,7 +157,7 @@ class WholeKind:
                 suite=consortium.suite,
                 suites=self.suites(),
                 engines=consortium.engines,
-                consensus=build,
+                consensus=factory(self.consensus),
                 me=member.id,
                 block_log=member.logs["blocks"],
                 vote_log=member.logs["votes"],
@@ -184,10 +173,10 @@ class WholeKind:
 
     def state_of(self, machine: Machine) -> str:
         assert isinstance(machine, NodeMachine)
-        return engine_state(machine.status())
+        return engine_state(machine.status(), machine.me)
 
     def view(self, machine: Machine | None) -> int:
-        """The view an engine is in or asks for."""
+        """The view or term an engine is in or asks for."""
         assert isinstance(machine, NodeMachine)
         return machine.status().view
 

@@ -11,14 +11,21 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from zizhu.framework.testkit.facts import Violation
 from zizhu.framework.testkit.faults import Plan, draw_plan
 from zizhu.framework.testkit.kinds import SmallKind, WholeKind
-from zizhu.framework.testkit.possible import Violation
 from zizhu.framework.testkit.simulator import Kind, Simulation
 
+KINDS: dict[str, Callable[[], Kind]] = {
+    "whole": WholeKind,
+    "small": SmallKind,
+    "whole-raft": lambda: WholeKind("raft"),
+    "small-raft": lambda: SmallKind("raft"),
+}
+"""The nodes to play: the size of the node, and the engine if it is not PBFT."""
 BLOCKS_COUNTED = 20
 FAULTS_COUNTED = 3
 CLASSES_COUNTED = 2
@@ -42,9 +49,10 @@ class Played:
 
 @dataclass
 class Report:
-    """What a series of seeds adds up to."""
+    """What a series of seeds adds up to; `able` have members enough to count."""
 
     seeds: int = 0
+    able: int = 0
     counting: int = 0
     with_member_faults: int = 0
     events: int = 0
@@ -55,6 +63,7 @@ class Report:
     def add(self, played: Played) -> None:
         """One more seed."""
         self.seeds += 1
+        self.able += played.plan.size >= MEMBERS_COUNTED
         self.counting += played.counts
         self.with_member_faults += bool(played.plan.actors) or any(
             name.startswith("crash") for name in played.plan.classes
@@ -85,15 +94,11 @@ class Report:
         return shown
 
 
-def kind_named(name: str) -> Kind:
-    """The node to play: `small` or `whole`."""
-    return SmallKind() if name == "small" else WholeKind()
-
-
 def play(seed: int, *, kind: str = "whole", keep_trace: bool = False) -> Played:
     """One seed, played to its end or to the first broken promise."""
-    plan = draw_plan(seed)
-    simulation = Simulation(kind_named(kind), plan, keep_trace=keep_trace)
+    node = KINDS[kind]()
+    plan = draw_plan(seed, node.consensus)
+    simulation = Simulation(node, plan, keep_trace=keep_trace)
     failure, check = "", ""
     try:
         simulation.run()
@@ -161,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, help="play one seed")
     parser.add_argument("--seeds", type=int, default=100, help="how many fresh seeds")
     parser.add_argument("--first", type=int, help="where they begin (default: drawn now, and printed)")
-    parser.add_argument("--kind", choices=("whole", "small"), default="whole", help="the node that is played")
+    parser.add_argument("--kind", choices=tuple(KINDS), default="whole", help="the node that is played")
     parser.add_argument("--trace", action="store_true", help="with --seed: print every event")
     parser.add_argument("--check-hash-seed", action="store_true", help="same traces under two PYTHONHASHSEEDs")
     parser.add_argument("--digests", action="store_true", help="print only the digests of the traces")

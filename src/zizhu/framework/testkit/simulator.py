@@ -22,11 +22,11 @@ from zizhu.chain.storage.port import Change
 from zizhu.framework.testkit.byzantine import Actor, make_actor
 from zizhu.framework.testkit.checkers import Checkers, CommitSeen
 from zizhu.framework.testkit.consortium import GENESIS_TIME_MS, Consortium
+from zizhu.framework.testkit.facts import BlockSeen, Violation
 from zizhu.framework.testkit.faults import Faults, Plan
 from zizhu.framework.testkit.heap import Heap
 from zizhu.framework.testkit.links import Links
 from zizhu.framework.testkit.member import Machine, SimulatedMember
-from zizhu.framework.testkit.possible import BlockSeen, Violation
 from zizhu.framework.testkit.trace import Trace, message_line
 from zizhu.framework.testkit.workload import Clients, Make
 
@@ -39,7 +39,8 @@ EVENTS_MAX = 60_000
 class Kind(Protocol):
     """Which node is simulated: how it boots, what it keeps, what its clients send."""
 
-    name: str
+    consensus: str
+    """The engine it agrees with."""
 
     def read_record(self, data: bytes) -> tuple[bytes, BlockSeen] | CommitSeen | None:
         """What a record of the block log says."""
@@ -78,6 +79,7 @@ class Simulation:
     """One run. `run` plays it and raises Violation if a promise is broken."""
 
     def __init__(self, kind: Kind, plan: Plan, *, keep_trace: bool = False) -> None:
+        assert plan.consensus == kind.consensus, "a plan is drawn for an engine"
         self.kind = kind
         self.plan = plan
         self.generator = random.Random(plan.seed * 2 + 1)

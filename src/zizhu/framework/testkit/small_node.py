@@ -1,4 +1,4 @@
-"""The smallest node that a consensus engine can live in: real PBFT, toy blocks, the real contract with a driver.
+"""The smallest node that a consensus engine can live in: a real engine, toy blocks, the real contract with a driver.
 
 Decides what executing means here: a block is good if its header continues its parent and no transaction stands
 twice in the chain; its outcome is a running hash of the transaction ids. Refuses to know accounts, contracts and
@@ -14,7 +14,6 @@ import msgspec
 
 from zizhu.chain.consensus import port
 from zizhu.chain.consensus.certificate import verify_certificate
-from zizhu.chain.consensus.pbft.engine import build
 from zizhu.chain.crypto.hashing import block_hash, transaction_id
 from zizhu.chain.model import block as model_block
 from zizhu.chain.model.block import Block, BlockHeader
@@ -37,6 +36,7 @@ from zizhu.chain.network.messages import (
 )
 from zizhu.chain.node import events
 from zizhu.chain.node.events import Accepted, Answer, Final, Published, Submitted
+from zizhu.framework.testkit.engines import Factory
 from zizhu.framework.testkit.small_chain import Adopted, Done, Job, SmallChain
 
 STATUS_EVERY_MS = 300
@@ -48,8 +48,9 @@ REGOSSIP_MS = 900
 
 @dataclass
 class SmallNode(SmallChain):
-    """One member. See `step`."""
+    """One member; `build` is the factory of its engine. See `step`."""
 
+    build: Factory = field(kw_only=True)
     jobs: dict[BlockHash, Job] = field(default_factory=dict)
     awaited: dict[bytes, list[int]] = field(default_factory=dict)
     fetching: tuple[MemberId, int] | None = None
@@ -84,7 +85,7 @@ class SmallNode(SmallChain):
             disk_was_used=bool(self.bodies) or len(self.chain) > 1,
             seed=self.seed,
         )
-        self.engine = build(setting)
+        self.engine = self.build(setting)
 
     # -- what a driver sees ------------------------------------------------------------------------------------
 

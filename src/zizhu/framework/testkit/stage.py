@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from zizhu.chain.consensus.pbft.messages import Vote
+from zizhu.chain.consensus.pbft.messages import MemoryAnswer, MemoryQuery, Vote
+from zizhu.chain.consensus.raft.messages import RaftMemoryAnswer, RaftMemoryQuery
 from zizhu.chain.crypto.hashing import vote_message
 from zizhu.chain.model.certificate import VoteStatement
 from zizhu.chain.model.effects import Send
@@ -22,6 +23,7 @@ from zizhu.framework.testkit.member import Machine, SimulatedMember, Speed
 from zizhu.framework.testkit.simulator import Kind, Simulation
 from zizhu.framework.testkit.trace import message_line
 
+MEMORY = (MemoryQuery, MemoryAnswer, RaftMemoryQuery, RaftMemoryAnswer)
 INSTANT = Speed(sync_us_min=0, sync_us_spread=1, sign_us_spread=1, verify_us_spread=1)
 
 
@@ -54,10 +56,11 @@ class Stage(Simulation):
     promise is expected of them."""
 
     def __init__(self, size: int = 4, *, actors: tuple[int, ...] = (), kind: Kind | None = None) -> None:
-        plan = Plan(seed=0, size=size, classes=(), actors={})
+        kind = kind or SmallKind()
+        plan = Plan(seed=0, size=size, classes=(), actors={}, consensus=kind.consensus)
         self.waiting: list[Waiting] = []
         self.said: list[str] = []
-        super().__init__(kind or SmallKind(), plan, keep_trace=True)
+        super().__init__(kind, plan, keep_trace=True)
         self.played = actors
         for position in actors:
             self.checkers.byzantine[self.consortium.members[position]] = True
@@ -164,7 +167,7 @@ class Stage(Simulation):
 
     def wake(self) -> None:
         """Members ask one another what they remember, and are answered: everybody may vote."""
-        self.deliver(lambda each: type(each.message).__name__ in ("MemoryQuery", "MemoryAnswer"), rounds=4)
+        self.deliver(lambda each: isinstance(each.message, MEMORY), rounds=4)
 
     def vote(self, position: int, *, view: int, phase: int, pair: Pair, height: int) -> Vote:
         """A vote of a member that the director plays."""

@@ -16,6 +16,15 @@ from zizhu.chain.consensus.pbft.messages import (
     ViewRequest,
     Vote,
 )
+from zizhu.chain.consensus.raft.messages import (
+    Append,
+    AppendReply,
+    Ballot,
+    BallotReply,
+    Endorsement,
+    Install,
+    RaftMemoryAnswer,
+)
 from zizhu.chain.model.certificate import PREPARE, Certificate
 from zizhu.chain.network.messages import (
     CertifiedBlocks,
@@ -105,5 +114,40 @@ def message_line(message: msgspec.Struct) -> str:
             return f"fetch-certified h{message.start} x{message.count}"
         case CertifiedBlocks():
             return f"certified-blocks h{message.start} x{len(message.blocks)}"
+        case _:
+            return raft_line(message)
+
+
+def endorsement_line(endorsement: Endorsement) -> str:
+    """An endorsement without its signature."""
+    return f"h{endorsement.height} {short(endorsement.block)}/{short(endorsement.outcome)}"
+
+
+def raft_line(message: msgspec.Struct) -> str:
+    """A message of Raft without its signatures; of a message that says nothing else, its name."""
+    match message:
+        case Ballot():
+            kind = "pre-ballot" if message.pre else "ballot"
+            return f"{kind} t{message.term} at {message.last_index}/{message.last_term}"
+        case BallotReply():
+            kind = "pre-ballot" if message.pre else "ballot"
+            return f"{kind}-reply t{message.term} {'granted' if message.granted else 'refused'}"
+        case Append():
+            blocks = " ".join("-" if each.block is None else short(each.block) for each in message.entries)
+            certified = " ".join(certificate_line(each) for each in message.certificates)
+            return (
+                f"append t{message.term} behind {message.previous_index}/{message.previous_term} [{blocks}] "
+                f"commit {message.commit_index} h{message.head} [{certified}]"
+            )
+        case AppendReply():
+            signed = ", ".join(endorsement_line(each) for each in message.endorsements)
+            agreed = "agreed" if message.agreed else "refused"
+            where = f"{agreed} {message.match}/{message.match_term}"
+            return f"append-reply t{message.term} {where} [{signed}]"
+        case Install():
+            return f"install t{message.term} {message.index}/{message.entry_term} h{message.height}"
+        case RaftMemoryAnswer():
+            signed = "none" if message.endorsement is None else endorsement_line(message.endorsement)
+            return f"memory-answer {signed}; t{message.term} up to {message.index}"
         case _:
             return type(message).__name__
