@@ -3,9 +3,12 @@
 import pytest
 
 from zizhu.chain.consensus.pbft.messages import Vote
+from zizhu.chain.consensus.raft.messages import Appended, record_codec
 from zizhu.chain.model.certificate import COMMIT
-from zizhu.framework.testkit import schedules
+from zizhu.framework.testkit import raft_schedules, schedules
+from zizhu.framework.testkit.member import SimulatedMember
 from zizhu.framework.testkit.pbft_watch import PbftWatch
+from zizhu.framework.testkit.raft_watch import RaftWatch
 from zizhu.framework.testkit.stage import Stage
 
 pytestmark = pytest.mark.simulation
@@ -74,3 +77,23 @@ def test_member_restored_from_a_backup() -> None:
     stage.crash(1)
     stage.restart(1)
     assert stage.kind.state_of(stage.members[1].machine) == "memory lost"
+
+
+@pytest.mark.row("P-5")
+def test_figure_eight_with_signatures() -> None:
+    """Figure 8 of the Raft paper with signatures: no certificate for the entry that is overwritten. A majority holds it
+    in the end, nobody has signed its block, and all members commit the block of the entry that overwrites it."""
+    stage = raft_schedules.figure_eight()
+    assert len(set(stage.heights())) == 1 and stage.heights()[0] >= 3
+    watch = stage.checkers.watch
+    assert isinstance(watch, RaftWatch)
+    decided = stage.checkers.chain[2]
+    assert {said.signed[2] for said in watch.said.values() if 2 in said.signed} == {decided}
+    appended = [record.block for each in stage.members for record in entries(each) if record.height == 2]
+    assert len(set(appended) - {None}) == 2, "both blocks of height 2 stood in logs"
+
+
+def entries(member: SimulatedMember) -> list[Appended]:
+    """The entries in a member's vote log, whatever became of them."""
+    records = [record_codec.decode(each.data) for each in member.logs["votes"].records()]
+    return [record for record in records if isinstance(record, Appended)]

@@ -42,7 +42,7 @@ def bench(
     as_json: AsJson = False,
     language: Language = "",
 ) -> None:
-    """Members of one network, durable, over TLS, every signature checked by each. Exit code 1 when the run does not count."""
+    """A network, durable, over TLS, every signature checked by each member. Exit code 1 when the run does not count."""
     if context.invoked_subcommand is not None:
         return
     speaker = terminal(language, as_json=as_json)

@@ -129,7 +129,7 @@ def test_too_few_answers_keep_a_member_silent(size: int) -> None:
         assert member.engine.status().reason == "recalling"
         if needed == 1:
             break
-        member.tell(port.Received(seat.id, RaftMemoryAnswer(0, None, 0, 0)))
+        member.tell(port.Received(seat.id, RaftMemoryAnswer(0, None, 0, 0, 1, 1)))
     member.fire("recall")
     assert [letter for letter in council.mail if letter.source == member.id]
     council.deliver()
@@ -154,6 +154,34 @@ def test_any_prefix_of_a_vote_log_restores() -> None:
         member.committed = member.committed[: max(1, length // 4)]
         member.restart()
         council.mail.clear()
+
+
+@pytest.mark.row("B-2")
+def test_an_entry_whose_block_was_never_durable_is_no_entry() -> None:
+    """Given a crash between block write and entry write (two files, of which a power loss may spare either), then replay
+    is idempotent: an entry without its block was promised to nobody, and the member begins below it."""
+    council = raft()
+    leader, member = council.seats[0], council.seats[1]
+    leader.wait_for(1)
+    council.deliver(lambda letter: letter.target == member.id)
+    made = next(reversed(council.library.values()))
+    assert any(isinstance(each, AppendReply) and each.match == 2 for each in member.sent)
+    del member.held[made.ready.block]
+    hidden = council.library.pop(made.ready.block)
+    member.sent.clear()
+    council.mail.clear()
+    member.restart()
+    for _ in range(2):
+        council.deliver(lambda letter: member.id in {letter.source, letter.target})
+        leader.fire("heartbeat")
+    assert max(each.match for each in member.sent if isinstance(each, AppendReply)) == 1
+    council.library[made.ready.block] = hidden
+    for _ in range(2):
+        council.deliver()
+        leader.fire("heartbeat")
+    council.deliver()
+    assert made.ready.block in member.held
+    assert {seat.head.height for seat in council.seats} == {2}
 
 
 @pytest.mark.row("B-1")
@@ -212,3 +240,76 @@ def _come_together(council: Council) -> None:
     height = council.seats[0].head.height
     council.commit_one()
     assert {seat.head.height for seat in council.seats} == {height + 1}
+
+
+def wiped(seat: Seat) -> None:
+    """Its disk is a new one."""
+    seat.log, seat.held, seat.committed = [], {}, []
+
+
+@pytest.mark.row("A-15")
+def test_a_first_leader_whose_disk_was_lost_does_not_lead_again() -> None:
+    """The first leader leads term 1 without an election only when all others have answered and hold no entry: with its
+    disk lost, and everybody's memory with the power, it would write other entries of the same index and term."""
+    council = raft(4)
+    for seat in council.seats:
+        seat.committed = []
+    wiped(council.seats[0])
+    council.mail.clear()
+    for seat in council.seats:
+        seat.restart()
+    council.deliver()
+    for _ in range(6):
+        if "recall" in council.seats[0].timers:
+            council.seats[0].fire("recall")
+            council.deliver()
+    assert "heartbeat" not in council.seats[0].timers
+    _come_together(council)
+
+
+def test_a_first_leader_that_misses_somebody_waits_for_an_election() -> None:
+    """At a first start with a member missing nobody leads unasked; the others elect a leader."""
+    council = Council(4, engine="raft", factory=build)
+    council.seats[3].down = True
+    for seat in council.seats[:3]:
+        seat.tell(port.Started())
+    council.deliver()
+    for _ in range(6):
+        if "recall" in council.seats[0].timers:
+            council.seats[0].fire("recall")
+            council.deliver()
+    assert council.seats[0].engine.status().voting
+    assert not [seat for seat in council.seats if "heartbeat" in seat.timers]
+    council.pass_ms(5_000)
+    council.seats[1].fire("election")
+    council.deliver()
+    assert {seat.head.height for seat in council.seats[:3]} == {1}
+    assert {seat.view for seat in council.seats[:3]} == {2}
+
+
+@pytest.mark.row("A-15")
+def test_an_empty_log_votes_for_who_is_as_new_as_what_it_was_told_of() -> None:
+    """A member whose disk was lost when everybody's memory went with the power is not found out. It votes as if the
+    newest log that it was told of were its own, so a candidate without what it had acknowledged is not elected."""
+    council = raft(5)
+    leader, holder, victim, empty, other = council.seats
+    leader.wait_for(1)
+    council.deliver(lambda letter: {letter.source, letter.target} <= {leader.id, holder.id, victim.id})
+    assert leader.head.height == 2
+    for seat in council.seats:
+        seat.committed = []
+    wiped(victim)
+    leader.down = True
+    council.mail.clear()
+    for seat in (holder, victim, empty, other):
+        seat.restart()
+    council.deliver()
+    assert victim.engine.status().voting
+    council.pass_ms(5_000)
+    empty.fire("election")
+    council.deliver()
+    assert "heartbeat" not in empty.timers
+    holder.fire("election")
+    council.deliver()
+    assert "heartbeat" in holder.timers
+    assert {seat.head.height for seat in (holder, empty, other)} == {2}

@@ -52,11 +52,17 @@ def tolerated_by(consensus: str, size: int) -> int:
     return size - majority(size) if consensus == "raft" else faults_tolerated(size)
 
 
+def forgetful_by(consensus: str, size: int) -> int:
+    """How many disks may be lost or put back to an old copy. Raft knows no forgetting: where two majorities share a
+    single member, that one must not have forgotten its vote (docs/protocol/raft.md, 8.5)."""
+    return 2 * majority(size) - size - 1 if consensus == "raft" else faults_tolerated(size)
+
+
 def draw_plan(seed: int, consensus: str = "pbft") -> Plan:
     """The plan of `seed` for an engine. Of seeds in a row at least two thirds have a crashing or Byzantine member."""
     draw = random.Random(seed * 2)
     size = draw.choice((4, 4, 4, 5, 6, 7) if consensus == "pbft" else (3, 4, 4, 4, 5, 5, 6, 7))
-    tolerated = tolerated_by(consensus, size)
+    tolerated = forgetful_by(consensus, size)
     classes = [each for each in NETWORK + OTHERS if draw.randrange(3) == 0]
     actors: dict[int, str] = {}
     spoilt: list[int] = []

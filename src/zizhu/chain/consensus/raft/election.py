@@ -38,8 +38,8 @@ def _check_quorum(s: State) -> None:
 def ask(s: State, *, pre: bool) -> None:
     """Ask all for their votes: first whether they would (which changes nothing), then for them."""
     terms.arm(s)
-    if s.log.last_height < s.head.height:
-        # The chain got here without this log: others hold what is certified, and one of them must lead.
+    if (s.log.last_term, s.log.last_index) < s.bar or s.log.last_height < s.head.height:
+        # The chain got on without this log: others hold what is committed, and one of them must lead.
         s.leader = None
         return
     s.role, s.leader, s.pre = Role.CANDIDATE, None, pre
@@ -77,7 +77,7 @@ def receive(s: State, peer: MemberId, said: Ballot) -> None:
     if said.term > s.term and terms.has_a_leader(s):
         # Disruptive servers (section 4.2.3): who cannot hear the leader does not unseat it.
         return
-    newer = s.log.is_as_new_as(said.last_index, said.last_term)
+    newer = s.log.is_as_new_as(said.last_index, said.last_term) and (said.last_term, said.last_index) >= s.bar
     if said.pre:
         granted = said.term > s.term and newer
         s.send((peer,), BallotReply(s.epoch, said.term if granted else s.term, pre=True, granted=granted))

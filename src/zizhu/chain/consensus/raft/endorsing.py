@@ -8,7 +8,7 @@ rules 7 to 9.
 from collections.abc import Sequence
 
 from zizhu.chain.consensus.certificate import statement_of, verify_certificate
-from zizhu.chain.consensus.port import Behind, Commit, Execute, Ready, Signed
+from zizhu.chain.consensus.port import Behind, Commit, Ready, Signed
 from zizhu.chain.consensus.raft import proposing
 from zizhu.chain.consensus.raft.messages import Endorsed, Endorsement
 from zizhu.chain.consensus.raft.state import KEPT_BELOW_HEAD, LOG_KEPT, LOG_SLACK, Pair, State
@@ -40,9 +40,7 @@ def endorse_committed(s: State) -> None:
         if height <= s.head.height or height in s.signatures or height in s.pending:
             continue
         executed = s.known.get(block)
-        if executed is None:
-            s.out.append(Execute(block, None, (), s.others, fresh=False))
-            break
+        assert executed is not None, "every block of the log above the head is executed"
         pair = (block, executed.ready.outcome)
         if s.endorsed.get(height, pair) != pair:
             s.report("endorsed_another", height=height)

@@ -61,9 +61,9 @@ class Raft:
             dice=Dice(setting.seed),
         )
         self._state.by_height[setting.head.height] = setting.head.block
-        memory.restore(self._state)
         for executed in setting.tentative:
             self._state.known[executed.ready.block] = executed
+        memory.restore(self._state)
 
     def step(self, now: Instant, event: Event) -> Sequence[Effect]:
         s = self._state

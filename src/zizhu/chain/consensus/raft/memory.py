@@ -25,6 +25,8 @@ from zizhu.chain.model.encoding import encode
 from zizhu.chain.model.ids import BlockHash, MemberId, OutcomeHash
 
 QUERY_EVERY_MS = 200
+ASKED_ALL = 4
+"""So many times the first leader of an epoch asks all others before it does without some."""
 
 
 def restore(s: State) -> None:
@@ -55,9 +57,21 @@ def restore(s: State) -> None:
                 assert_never(record)
     if s.setting.disk_was_used and not s.opened:
         s.lost = "vote_log_missing"
+    _cut_what_is_not_held(s)
     _find_commit_index(s)
     for certificate in s.setting.recent:
         endorsing.remember(s, certificate)
+
+
+def _cut_what_is_not_held(s: State) -> None:
+    """An entry whose block is not here was never whole on this disk (two files, of which a loss of power may spare
+    either), so it was acknowledged to nobody: the log ends below it."""
+    for index in range(s.log.base_index + 1, s.log.last_index + 1):
+        entry = s.log.at(index)
+        assert entry is not None
+        if entry.block is not None and entry.height > s.head.height and entry.block not in s.known:
+            s.log.cut(index)
+            return
 
 
 def _find_commit_index(s: State) -> None:
@@ -130,12 +144,15 @@ def ask(s: State) -> None:
         return
     s.send(tuple(member for member in s.others if member not in s.recalled), RaftMemoryQuery(s.epoch))
     s.timer("recall", QUERY_EVERY_MS)
+    s.asked += 1
+    _enough(s)
 
 
 def answer(s: State, peer: MemberId) -> None:
     """Tell a peer what it has shown this member of itself."""
     term, index = s.shown.get(peer, (0, 0))
-    s.send((peer,), RaftMemoryAnswer(s.epoch, s.newest.get(peer), term, index))
+    ends = s.log.last_term, s.log.last_index
+    s.send((peer,), RaftMemoryAnswer(s.epoch, s.newest.get(peer), term, index, *ends))
 
 
 def receive(s: State, peer: MemberId, said: RaftMemoryAnswer) -> None:
@@ -154,8 +171,21 @@ def receive(s: State, peer: MemberId, said: RaftMemoryAnswer) -> None:
     if said.term > s.term or (said.term == s.term and said.index > s.log.last_index):
         lose(s, "newer_term_shown" if said.term > s.term else "longer_log_shown")
         return
-    s.recalled[peer] = True
-    if len(s.recalled) >= s.needed - 1:
+    s.recalled[peer] = (said.last_term, said.last_index)
+    _enough(s)
+
+
+def _enough(s: State) -> None:
+    """Whether enough have answered. An empty log is that of a first start, or of a lost disk: enough are then so many
+    that one of them holds what this member may have acknowledged; and the first leader of the epoch waits a while for
+    all, because it leads its first term unasked."""
+    if s.log.last_index:
+        wanted = s.needed - 1
+    elif s.me == s.first_leader() and s.asked <= ASKED_ALL:
+        wanted = len(s.others)
+    else:
+        wanted = len(s.others) + 2 - s.needed
+    if len(s.recalled) >= wanted:
         recalled(s)
 
 
@@ -175,13 +205,15 @@ def recalled(s: State) -> None:
     """Enough peers have answered: take part. The first term of an epoch has its leader without an election."""
     s.recalling = False
     s.timer("recall", None)
+    s.bar = (0, 0) if s.log.last_index else max(s.recalled.values(), default=(0, 0))
     s.report("memory_confirmed", term=s.term)
     if not s.term:
         s.term, s.voted = 1, s.first_leader()
         s.persist(Turned(s.epoch, 1, s.voted))
-        if s.voted == s.me:
+        if s.voted != s.me:
+            s.leader = s.voted
+        elif s.bar == (0, 0) and len(s.recalled) == len(s.others):
             election.lead(s)
             return
-        s.leader = s.voted
     terms.arm(s)
     endorsing.endorse_committed(s)

@@ -3,7 +3,7 @@
 Decides when to build and what to do with what was built. Source: docs/protocol/raft.md, rule 10.
 """
 
-from zizhu.chain.consensus.port import Build, Execute, Executed, Waiting
+from zizhu.chain.consensus.port import Build, Executed, Waiting
 from zizhu.chain.consensus.raft.log import LogEntry
 from zizhu.chain.consensus.raft.messages import Appended
 from zizhu.chain.consensus.raft.state import State
@@ -14,9 +14,6 @@ def maybe_propose(s: State) -> None:
     if not s.leading or s.building:
         return
     last = s.tip()
-    if last is None:
-        _fetch_tip(s)
-        return
     parameters = s.voters.record.parameters
     if last.height + 1 - s.head.height > parameters.window:
         return
@@ -35,13 +32,6 @@ def maybe_propose(s: State) -> None:
         s.timer("batch", max(1, parameters.batch_wait_ms - s.waiting.oldest_ms))
 
 
-def _fetch_tip(s: State) -> None:
-    """A block of this log is not executed here: after a restart, of one whose parent had not been."""
-    block = s.log.block_below(s.log.last_index)
-    assert block is not None, "a log that reaches above the head holds the block that does"
-    s.out.append(Execute(block, None, (), s.others, fresh=False))
-
-
 def batch_due(s: State) -> None:
     """The oldest free transaction has waited long enough for company."""
     parameters = s.voters.record.parameters
@@ -57,7 +47,7 @@ def built(s: State, event: Executed | None) -> None:
         return
     s.known[event.ready.block] = event
     last = s.tip()
-    if not s.leading or last is None or event.ready.parent != last.block:
+    if not s.leading or event.ready.parent != last.block:
         return
     index = s.log.append(LogEntry(s.term, event.ready.height, event.ready.block))
     s.persist(Appended(s.epoch, index, s.term, event.ready.height, event.ready.block))
@@ -68,6 +58,4 @@ def built(s: State, event: Executed | None) -> None:
 def arm_idle_timer(s: State) -> None:
     """An idle chain gets a block: soon if its tip has no root, else once in a while."""
     parameters = s.voters.record.parameters
-    last = s.tip()
-    rooted = last is not None and last.has_root
-    s.timer("idle", parameters.idle_block_ms if rooted else parameters.root_wait_ms)
+    s.timer("idle", parameters.idle_block_ms if s.tip().has_root else parameters.root_wait_ms)

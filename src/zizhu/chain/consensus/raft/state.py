@@ -107,7 +107,12 @@ class State:
     building: bool = False
     due: bool = False
     recalling: bool = True
-    recalled: dict[MemberId, bool] = field(default_factory=dict)
+    recalled: dict[MemberId, tuple[int, int]] = field(default_factory=dict)
+    """Who has answered, and the (term, index) with which the log ends there."""
+    asked: int = 0
+    bar: tuple[int, int] = (0, 0)
+    """A member that starts with an empty log may have forgotten a longer one: it takes part only in the election of
+    who is as up to date as the newest log it was told of, as if that were its own."""
     lost: str = ""
     opened: bool = False
     out: list[Effect] = field(default_factory=list)
@@ -149,13 +154,13 @@ class State:
             return self.incoming[place][1].term if 0 <= place < len(self.incoming) else None
         return self.log.term_at(index)
 
-    def tip(self) -> Ready | None:
-        """The newest block of the log, on which a leader builds; None while it is not executed here."""
+    def tip(self) -> Ready:
+        """The newest block of the log, on which a leader builds."""
         if self.log.last_height <= self.head.height:
             return self.head
         block = self.log.block_below(self.log.last_index)
-        held = None if block is None else self.known.get(block)
-        return None if held is None else held.ready
+        assert block is not None and block in self.known, "every block of the log above the head is executed"
+        return self.known[block].ready
 
     def blocks_above(self, index: int) -> Iterator[tuple[int, int, BlockHash]]:
         """(index, height, block) of the committed entries behind `index`, ascending."""

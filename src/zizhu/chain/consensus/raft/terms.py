@@ -38,14 +38,15 @@ def has_a_leader(s: State) -> bool:
 
 
 def follow(s: State, term: int, leader: MemberId | None, *, write: bool = True) -> None:
-    """Be a follower of `term`; in a newer one no vote is given yet. `write` False: the caller writes it down."""
+    """Be a follower of `term`. In a newer one the vote is its leader's, or given to nobody yet, so that a member that
+    has forgotten its vote gives no second one. `write` False: the caller writes it down."""
     assert term >= s.term
     if term > s.term:
-        s.term, s.voted = term, None
+        s.term, s.voted = term, leader
         s.verified = s.log.base_index
         s.incoming.clear()
         if write:
-            s.persist(Turned(s.epoch, term, None))
+            s.persist(Turned(s.epoch, term, leader))
     if s.leading:
         for name in LEADER_TIMERS:
             s.timer(name, None)

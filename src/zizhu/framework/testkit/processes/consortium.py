@@ -117,6 +117,6 @@ class Consortium:
 
 
 def register_consortium(directory: Path, *, suite: str = "guomi", engine: str = "pbft") -> Consortium:
-    """A consortium with the register on its ledger: four members, three under Raft, one under solo; nothing runs yet."""
+    """A consortium with the register on its ledger, four members, three under Raft, one under solo; nothing runs."""
     members = {"raft": 3, "solo": 1}.get(engine, 4)
     return Consortium(directory, found_register_network(directory, members=members, suite=suite, engine=engine))
