@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import io
+import os
 import random
 import signal
 import sys
@@ -103,3 +104,19 @@ def test_every_noun_is_known() -> None:
         for word in GARBAGE:
             code, said = _call([word], patch)
             assert code == 2 and ("zizhu" in said)
+
+
+@pytest.mark.parametrize(
+    "folder", ["☃" * 300, "a" * 5_000, "no\x00byte", "/proc/1/root/x" if os.geteuid() else "/dev/null/x"]
+)
+def test_a_folder_that_cannot_be_one(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A --dir that the system cannot even look at is told by every command that takes one: exit code 1 or 2 and a
+    sentence."""
+    taken = 0
+    for noun in command_line.NOUNS:
+        for words, options in _leaves(noun):
+            if "--dir" in options and words[0] not in STARTS_SOMETHING:
+                code, said = _call([*words, *["1"] * 2, "--dir", folder], monkeypatch)
+                assert code in (1, 2) and said and "Traceback" not in said, words
+                taken += 1
+    assert taken > 10

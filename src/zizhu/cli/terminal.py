@@ -24,7 +24,18 @@ DEFAULT_DIRECTORY = Path("zizhu-data")
 TOLD_FAILURES = ("sdk.not_final", "sdk.no_member", "voucher.storage")
 """Codes with which a member tells that it failed, not that it was asked wrongly."""
 
-Directory = Annotated[Path, typer.Option("--dir", help="Folder of the network · 网络文件夹")]
+
+def _possible_folder(path: Path) -> Path:
+    """A path that the system can look at, whether or not something is there; anything else ends the command."""
+    try:
+        path.exists()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise typer.BadParameter(f"no folder can be there · 此处不能是文件夹: {reason}") from None
+    return path
+
+
+Directory = Annotated[Path, typer.Option("--dir", help="Folder of the network · 网络文件夹", callback=_possible_folder)]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line · 每行一个 JSON 对象")]
 Language = Annotated[str, typer.Option("--lang", help="en or zh · 界面语言")]
 
