@@ -1,8 +1,14 @@
 """The protocol's index names every message and every record that the code has, and nothing else."""
 
+from typing import get_args
+
 import pytest
 
 import protocol_table
+from zizhu.chain.consensus.pbft import messages as pbft
+from zizhu.chain.consensus.raft import messages as raft
+from zizhu.chain.network import messages as network
+from zizhu.chain.network.wire import Wire
 
 
 @pytest.mark.parametrize("page", protocol_table.PAGES)
@@ -25,8 +31,12 @@ def test_a_missing_and_an_invented_row_are_named() -> None:
 
 
 def test_no_two_messages_of_the_wire_share_a_tag() -> None:
-    """Greeting, engine and network messages travel in one union, told apart by their tags alone."""
-    wire = [each for each in protocol_table.declared() if each.source.endswith(("messages.py", "wire.py"))]
-    messages = [each for each in wire if not (each.source.startswith("consensus/pbft") and each.tag < 10)]
-    assert len({each.tag for each in messages}) == len(messages)
-    assert len(messages) == 16
+    """Greeting, engine and network messages travel in one union, told apart by their tags alone; so do the messages of
+    several engines, and the records of their vote logs."""
+    spoken = (*pbft.MESSAGES, *raft.MESSAGES, *network.MESSAGES)
+    assert Wire(spoken).messages == spoken
+    declared = [each for each in protocol_table.declared() if each.source.startswith("consensus/")]
+    tags = [each.tag for each in declared if "solo" not in each.source]
+    records = [*get_args(pbft.VoteRecord), *get_args(raft.RaftRecord)]
+    assert len({each.__struct_config__.tag for each in records}) == len(records)
+    assert len(tags) == len(pbft.MESSAGES) + len(raft.MESSAGES) + len(records)
