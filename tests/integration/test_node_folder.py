@@ -17,10 +17,13 @@ from zizhu.framework.testkit.processes.up import is_member
 from zizhu.framework.testkit.processes.waiting import until
 
 
+under_each_engine = pytest.mark.parametrize("consortium", ["pbft", "raft"], indirect=True)
+
+
 @pytest.fixture
-def consortium(tmp_path: Path) -> Iterator[Consortium]:
-    """Four members with the register, running and ready."""
-    with register_consortium(tmp_path / "net") as made:
+def consortium(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Consortium]:
+    """Four members, three under Raft, with the register, running and ready."""
+    with register_consortium(tmp_path / "net", engine=getattr(request, "param", "pbft")) as made:
         made.start()
         yield made
 
@@ -81,10 +84,11 @@ def settled(consortium: Consortium, load: Load) -> None:
 
 
 @pytest.mark.row("A-15")
+@under_each_engine
 def test_a_member_whose_disk_is_lost(consortium: Consortium, load: Load) -> None:
     """A member whose vote log is missing never votes again with that key: it comes back, syncs, stays silent and
     says so, and the chain goes on without it."""
-    member = consortium.members[3]
+    member = consortium.members[-1]
     member.kill()
     shutil.rmtree(member.folder / "data")
     load.goes_on(5)
@@ -106,6 +110,7 @@ def test_a_member_whose_vote_log_is_lost(consortium: Consortium, load: Load) -> 
 
 @pytest.mark.row("P-12")
 @pytest.mark.row("A-15")
+@under_each_engine
 def test_a_member_restored_from_a_backup(consortium: Consortium, load: Load) -> None:
     """A member whose vote log is restored, and older than a vote a peer shows, never votes again with that key."""
     member = consortium.members[1]
