@@ -58,7 +58,7 @@ def _story(council: Council, victim: Seat) -> None:
             council.deliver(passes or (lambda _: True))  # type: ignore[arg-type]
             if victim.down:
                 victim.restart()
-                _catch_up(council, victim)
+                council.catch_up(victim)
                 council.deliver(passes or (lambda _: True))  # type: ignore[arg-type]
 
     for _ in range(2):
@@ -71,12 +71,8 @@ def _story(council: Council, victim: Seat) -> None:
                 seat.fire("view")
     go_on()
     for _ in range(4):
-        for seat in council.seats:
-            for peer in council.seats:
-                if seat is not peer and not seat.down and not peer.down:
-                    status = peer.engine.status()
-                    seat.tell(port.PeerStatus(peer.id, status.view, status.active, peer.head.height))
-        _catch_up(council, victim)
+        council.tell_statuses()
+        council.catch_up(victim)
         go_on()
         for seat in council.seats:
             for timer in ("recall", "resend", "view"):
@@ -85,18 +81,6 @@ def _story(council: Council, victim: Seat) -> None:
         go_on()
     council.commit_one()
     go_on()
-
-
-def _catch_up(council: Council, victim: Seat) -> None:
-    """What sync would do: certified blocks of others, in order."""
-    best = max((seat for seat in council.seats if seat is not victim), key=lambda seat: seat.head.height)
-    while not victim.down and victim.head.height < best.head.height:
-        certificate = best.committed[victim.head.height]
-        made = council.library[certificate.block]  # type: ignore[index]
-        victim.held[made.ready.block] = made
-        victim.committed.append(certificate)
-        victim.tell(port.Synced(made.ready, certificate))
-        victim.tell(made)
 
 
 def _effects_of(position: int) -> int:

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zizhu.chain.consensus import port
 from zizhu.chain.consensus.raft.engine import build
 from zizhu.chain.consensus.raft.log import LogEntry, RaftLog
 from zizhu.chain.consensus.raft.messages import Append, Appended, AppendReply, Install, record_codec
@@ -44,18 +43,6 @@ def propose(council: Council, leader: Seat, blocks: int) -> None:
     """The leader makes so many blocks; nothing is delivered."""
     for _ in range(blocks):
         leader.wait_for(1)
-
-
-def sync(council: Council, seat: Seat) -> None:
-    """What the node's catching up does: certified blocks of others, in order."""
-    best = max(council.seats, key=lambda each: each.head.height)
-    while seat.head.height < best.head.height:
-        certificate = best.committed[seat.head.height]
-        made = council.library[BlockHash(certificate.block)]
-        seat.held[made.ready.block] = made
-        seat.committed.append(certificate)
-        seat.tell(port.Synced(made.ready, certificate))
-        seat.tell(made)
 
 
 # -- the log by itself -----------------------------------------------------------------------------------------------
@@ -105,7 +92,7 @@ def test_followers_come_to_the_leaders_log() -> None:
     council.deliver()
     second.fire("heartbeat")
     council.deliver()
-    sync(council, first)
+    council.catch_up(first)
     second.fire("heartbeat")
     council.deliver()
     assert entries(first) == entries(second) == entries(third)
@@ -222,7 +209,7 @@ def test_the_log_is_shortened_and_a_member_behind_it_is_sent_to_the_chain() -> N
         council.deliver()
     assert any(isinstance(each, Install) for each in leader.sent)
     assert behind.behind and behind.head.height == 1
-    sync(council, behind)
+    council.catch_up(behind)
     for _ in range(3):
         leader.fire("heartbeat")
         council.deliver()

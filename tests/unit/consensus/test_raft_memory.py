@@ -227,15 +227,8 @@ def _come_together(council: Council) -> None:
                 if timer in seat.timers:
                     seat.fire(timer)
                     council.deliver()
-        best = max(council.seats, key=lambda each: each.head.height)
         for seat in council.seats:
-            while seat.head.height < best.head.height:
-                certificate = best.committed[seat.head.height]
-                made = council.library[certificate.block]  # type: ignore[index]
-                seat.held[made.ready.block] = made
-                seat.committed.append(certificate)
-                seat.tell(port.Synced(made.ready, certificate))
-                seat.tell(made)
+            council.catch_up(seat)
         council.deliver()
     height = council.seats[0].head.height
     council.commit_one()

@@ -300,6 +300,25 @@ class Council:
                 self.hand(letter)
         raise AssertionError("the mail never ends")
 
+    def catch_up(self, seat: Seat) -> None:
+        """What a node's catching up does: the certified blocks of whoever is furthest, in order."""
+        best = max((each for each in self.seats if each is not seat), key=lambda each: each.head.height)
+        while not seat.down and seat.head.height < best.head.height:
+            certificate = best.committed[seat.head.height]
+            made = self.library[BlockHash(certificate.block)]
+            seat.held[made.ready.block] = made
+            seat.committed.append(certificate)
+            seat.tell(port.Synced(made.ready, certificate))
+            seat.tell(made)
+
+    def tell_statuses(self) -> None:
+        """Everybody who is up hears from everybody else who is up: view, activity, height."""
+        for seat in self.seats:
+            for peer in self.seats:
+                if seat is not peer and not seat.down and not peer.down:
+                    said = peer.engine.status()
+                    seat.tell(port.PeerStatus(peer.id, said.view, said.active, peer.head.height))
+
     def commit_one(self, count: int = 1) -> None:
         """The leader's pool has something: one more block, committed by all who are up."""
         for seat in self.seats:
