@@ -185,6 +185,25 @@ def test_pause_of_the_leader(consortium: Consortium, load: Load) -> None:
     settled(consortium, load, history)
 
 
+@pytest.mark.parametrize("consortium", ["raft"], indirect=True)
+def test_an_orderly_stop_of_a_raft_leader(consortium: Consortium, load: Load) -> None:
+    """A Raft leader that is stopped names its successor: the next leader is there without an election time-out, and
+    nothing is lost."""
+    history = History()
+    leader = consortium.leader()
+    assert leader.stop() == 0
+    said = leader.facts("lead_handed_over")
+    assert len(said) == 1
+    load.goes_on()
+    taken = [
+        each for each in consortium.members for fact in each.facts("leading") if fact["term"] == said[0]["term"] + 1
+    ]  # type: ignore[operator]
+    assert len(taken) == 1
+    leader.start()
+    leader.in_state("voting")
+    settled(consortium, load, history)
+
+
 @pytest.mark.row("B-2")
 def test_kill_and_loss_of_what_can_be_rebuilt(consortium: Consortium, load: Load) -> None:
     """Index and state are written behind the block log, and each of them, or both, may be missing altogether: replay

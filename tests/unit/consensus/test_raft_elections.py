@@ -5,8 +5,9 @@ Numbered properties are those of Ongaro's thesis (2014), figure 3.2 and the sect
 
 import pytest
 
+from zizhu.chain.consensus import port
 from zizhu.chain.consensus.raft.engine import build
-from zizhu.chain.consensus.raft.messages import Append, Ballot, BallotReply, Turned, record_codec
+from zizhu.chain.consensus.raft.messages import Append, Ballot, BallotReply, Take, Turned, record_codec
 from zizhu.framework.testkit.council import Council, Letter, Seat
 
 
@@ -65,7 +66,7 @@ def test_a_member_votes_once_a_term() -> None:
 
     def asks(candidate: Seat) -> bool:
         council.mail.clear()
-        council.hand(Letter(candidate.id, voter.id, Ballot(0, 2, 100, 100, pre=False)))
+        council.hand(Letter(candidate.id, voter.id, Ballot(0, 2, 100, 100, pre=False, called=False)))
         answers = [each.message for each in council.mail if isinstance(each.message, BallotReply)]
         return [answer.granted for answer in answers] == [True]
 
@@ -87,7 +88,7 @@ def test_a_vote_is_durable_before_it_is_given() -> None:
         voter, candidate = council.seats[2], council.seats[1]
         council.pass_ms(5_000)
         voter.crash_after = effects
-        council.hand(Letter(candidate.id, voter.id, Ballot(0, 2, 100, 100, pre=False)))
+        council.hand(Letter(candidate.id, voter.id, Ballot(0, 2, 100, 100, pre=False, called=False)))
         heard = [each for each in council.mail if isinstance(each.message, BallotReply)]
         assert not heard or turns(voter)[-1] == (2, candidate.id)
 
@@ -132,8 +133,8 @@ def test_who_hears_its_leader_votes_for_nobody() -> None:
     voter = council.seats[2]
     council.commit_one()
     for pre in (True, False):
-        council.hand(Letter(council.seats[1].id, voter.id, Ballot(0, 9, 100, 100, pre=pre)))
-        council.hand(Letter(council.seats[1].id, council.seats[0].id, Ballot(0, 9, 100, 100, pre=pre)))
+        council.hand(Letter(council.seats[1].id, voter.id, Ballot(0, 9, 100, 100, pre=pre, called=False)))
+        council.hand(Letter(council.seats[1].id, council.seats[0].id, Ballot(0, 9, 100, 100, pre=pre, called=False)))
     assert council.mail == []
     assert [voter.view, council.seats[0].view] == [1, 1]
 
@@ -198,7 +199,7 @@ def test_a_term_far_ahead_moves_nobody(term: int) -> None:
     council = raft()
     liar, member = council.seats[1], council.seats[2]
     council.pass_ms(5_000)
-    message = Ballot(0, term, 100, 100, pre=False)
+    message = Ballot(0, term, 100, 100, pre=False, called=False)
     council.hand(Letter(liar.id, member.id, message))
     council.hand(Letter(liar.id, member.id, BallotReply(0, term, pre=False, granted=False)))
     assert member.faults() == [(liar.id.hex(), "term_out_of_window")] * 2
@@ -206,3 +207,60 @@ def test_a_term_far_ahead_moves_nobody(term: int) -> None:
     council.mail.clear()
     council.commit_one()
     assert {seat.head.height for seat in council.seats} == {2}
+
+
+def test_a_leader_that_stops_in_good_order_names_its_successor() -> None:
+    """Section 3.10: a leader that leaves has a member with its whole log start an election at once; the others vote in
+    it although they heard from their leader just now, so no time-out is waited for."""
+    council = raft()
+    council.commit_one()
+    first, second, third = council.seats
+    first.tell(port.Stopping())
+    first.down = True
+    assert [type(each).__name__ for each in first.sent][-1] == "Take"
+    council.deliver()
+    assert len(leaders(council)) == 1
+    assert [seat.view for seat in (second, third)] == [2, 2]
+    council.commit_one()
+    assert {seat.head.height for seat in (second, third)} == {3}
+
+
+def test_nobody_takes_a_lead_that_is_not_given() -> None:
+    """Only the leader of this very term gives its lead away, and only to a member that has executed all it was sent."""
+    council = raft()
+    member, other = council.seats[1], council.seats[2]
+    for source, term in ((other.id, 1), (other.id, 2), (council.seats[0].id, 2)):
+        council.hand(Letter(source, member.id, Take(0, term)))
+    assert member.view == 1 and council.mail == []
+
+
+def test_a_successor_first_executes_what_it_was_sent() -> None:
+    """The lead is taken once all that the leader sent in front of its last word is executed and durable; what was on
+    its way is not lost."""
+    council = raft()
+    leader, successor, third = council.seats
+    leader.wait_for(1)
+    made = next(reversed(council.library.values()))
+    hidden = council.library.pop(made.ready.block)
+    leader.tell(port.Stopping())
+    leader.down = True
+    council.deliver()
+    assert leaders(council) == []
+    taker = max((successor, third), key=lambda seat: seat.id)
+    council.library[made.ready.block] = hidden
+    for seat in (successor, third):
+        seat.held[made.ready.block] = hidden
+        seat.tell(hidden)
+    council.deliver()
+    assert leaders(council) == [taker]
+    assert {seat.head.height for seat in (successor, third)} == {2}
+
+
+def test_a_leader_whose_followers_are_gone_names_nobody() -> None:
+    """A member that has not been heard of for a time-out is not named; the others elect whom they elect."""
+    council = raft()
+    leader = council.seats[0]
+    council.pass_ms(5_000)
+    leader.tell(port.Stopping())
+    assert not [each for each in leader.sent if isinstance(each, Take)]
+    assert leaders(council) == []

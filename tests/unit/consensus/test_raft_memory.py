@@ -36,7 +36,7 @@ def is_silent(council: Council, seat: Seat, reason: str) -> None:
         before = promises(seat), len(seat.signed)
         council.commit_one()
         council.pass_ms(5_000)
-        council.hand(Letter(council.seats[0].id, seat.id, Ballot(0, seat.view + 1, 900, 900, pre=False)))
+        council.hand(Letter(council.seats[0].id, seat.id, Ballot(0, seat.view + 1, 900, 900, pre=False, called=False)))
         council.deliver()
         assert (promises(seat), len(seat.signed)) == before
         assert "election" not in seat.timers

@@ -120,8 +120,24 @@ class PassedOver:
     """The pool watched the leader pass over a transaction twice as long as the rules allow."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The node is about to stop in good order: last words, such as who is to lead from now on."""
+
+
 Event = (
-    Started | Received | TimerFired | Signed | Executed | Refused | Built | Waiting | Synced | PeerStatus | PassedOver
+    Started
+    | Received
+    | TimerFired
+    | Signed
+    | Executed
+    | Refused
+    | Built
+    | Waiting
+    | Synced
+    | PeerStatus
+    | PassedOver
+    | Stopping
 )
 
 # -- effects: the engine asks ----------------------------------------------------------------------------------

@@ -97,7 +97,12 @@ class Asked:
     request: Request
 
 
-Event = Started | Received | LinkChanged | TimerFired | Signed | Verified | Asked
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The driver stops in good order after this: last words. Told once, last."""
+
+
+Event = Started | Received | LinkChanged | TimerFired | Signed | Verified | Asked | Stopping
 
 # -- effects beside model.effects ------------------------------------------------------------------------------
 

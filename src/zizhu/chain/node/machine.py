@@ -46,6 +46,7 @@ from zizhu.chain.node.events import (
     Received,
     Signed,
     Started,
+    Stopping,
     Submit,
     TimerFired,
     Verified,
@@ -112,6 +113,8 @@ class NodeMachine:
                 self._timer(event.name)
             case LinkChanged():
                 self._link_changed(event.peer, up=event.up)
+            case Stopping():
+                self._events.append(engine.Stopping())
             case Started():
                 self._events.append(engine.Started())
                 self._out.append(SetTimer("status", STATUS_EVERY_MS))

@@ -31,6 +31,7 @@ from zizhu.chain.node.events import (
     Received,
     Signed,
     Started,
+    Stopping,
     Submit,
     TimerFired,
     Verify,
@@ -88,7 +89,9 @@ class Runtime:
         self.post(Started())
 
     async def stop(self) -> None:
-        """Stop stepping, let what was decided become durable, close the links."""
+        """Let the machine say its last words, stop stepping, let what was decided become durable, close the links."""
+        if not self._stopped:
+            self._step(Stopping())
         self._stopped = True
         for handle in self._timers.values():
             handle.cancel()

@@ -35,6 +35,7 @@ from zizhu.chain.consensus.port import (
     Setting,
     Signed,
     Started,
+    Stopping,
     Synced,
     TimerFired,
     Waiting,
@@ -89,6 +90,9 @@ class Pbft:
                 self._peer_status(event)
             case PassedOver():
                 timing.request_view_change(s, "passed_over")
+            case Stopping():
+                # Nobody leaves a leader on its own word: f + 1 must find it bad, or its time runs out.
+                pass
             case Started():
                 memory.begin(s)
             case _:

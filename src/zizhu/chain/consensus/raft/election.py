@@ -6,7 +6,7 @@ Decides when a member asks for votes and gives its own; one a term, written down
 
 from zizhu.chain.consensus.raft import proposing, replication, terms
 from zizhu.chain.consensus.raft.log import LogEntry
-from zizhu.chain.consensus.raft.messages import Appended, Ballot, BallotReply, Turned
+from zizhu.chain.consensus.raft.messages import Appended, Ballot, BallotReply, Take, Turned
 from zizhu.chain.consensus.raft.state import TERM_AHEAD_MAX, Progress, Role, State
 from zizhu.chain.model.ids import MemberId
 
@@ -35,8 +35,9 @@ def _check_quorum(s: State) -> None:
     s.timer(terms.TIMER, terms.least_timeout_ms(s))
 
 
-def ask(s: State, *, pre: bool) -> None:
-    """Ask all for their votes: first whether they would (which changes nothing), then for them."""
+def ask(s: State, *, pre: bool, called: bool = False) -> None:
+    """Ask all for their votes: first whether they would (which changes nothing), then for them; at once for them if the
+    leader has called the election."""
     terms.arm(s)
     if (s.log.last_term, s.log.last_index) < s.bar or s.log.last_height < s.head.height:
         # The chain got on without this log: others hold what is committed, and one of them must lead.
@@ -53,7 +54,7 @@ def ask(s: State, *, pre: bool) -> None:
     if _won(s):
         return
     asked = s.term + 1 if pre else s.term
-    s.send(s.others, Ballot(s.epoch, asked, s.log.last_index, s.log.last_term, pre))
+    s.send(s.others, Ballot(s.epoch, asked, s.log.last_index, s.log.last_term, pre, called))
 
 
 def _won(s: State) -> bool:
@@ -74,7 +75,7 @@ def receive(s: State, peer: MemberId, said: Ballot) -> None:
         return
     if not s.voting:
         return
-    if said.term > s.term and terms.has_a_leader(s):
+    if said.term > s.term and terms.has_a_leader(s) and not said.called:
         # Disruptive servers (section 4.2.3): who cannot hear the leader does not unseat it.
         return
     newer = s.log.is_as_new_as(said.last_index, said.last_term) and (said.last_term, said.last_index) >= s.bar
@@ -138,3 +139,35 @@ def lead(s: State) -> None:
     for endorsement in s.signatures.values():
         s.collected.setdefault(endorsement.height, {})[s.me] = endorsement
     replication.tell_all(s, force=True)
+
+
+def leave(s: State) -> None:
+    """A leader that stops in good order names its successor: of the members that it has heard of late and has sent its
+    whole log, the one that holds most of it (section 3.10). Without one the others elect whom they elect."""
+    if not s.leading:
+        return
+    horizon = s.now.monotonic_ms - terms.least_timeout_ms(s)
+    able = [
+        (progress.match, peer)
+        for peer, progress in s.progress.items()
+        if progress.next > s.log.last_index and progress.heard_ms >= horizon
+    ]
+    if able:
+        _, successor = max(able)
+        s.report("lead_handed_over", term=s.term, to=successor.hex())
+        s.send((successor,), Take(s.epoch, s.term))
+    terms.follow(s, s.term, None)
+
+
+def take(s: State, peer: MemberId, said: Take) -> None:
+    """The leader of this member's term leaves it the lead."""
+    if s.voting and s.leader == peer and said.term == s.term:
+        s.taking = s.term
+        take_when_whole(s)
+
+
+def take_when_whole(s: State) -> None:
+    """Call the election once everything that the leader sent in front of its last word is in the log."""
+    if s.taking == s.term and s.role is Role.FOLLOWER and not s.incoming:
+        s.taking = 0
+        ask(s, pre=False, called=True)

@@ -24,6 +24,7 @@ from zizhu.chain.consensus.port import (
     Setting,
     Signed,
     Started,
+    Stopping,
     Synced,
     TimerFired,
     Waiting,
@@ -39,6 +40,7 @@ from zizhu.chain.consensus.raft.messages import (
     Install,
     RaftMemoryAnswer,
     RaftMemoryQuery,
+    Take,
 )
 from zizhu.chain.consensus.raft.state import State
 from zizhu.chain.model.ids import Instant, MemberId
@@ -95,6 +97,8 @@ class Raft:
             case PassedOver():
                 # A Raft leader is believed to be honest; what it lacks is brought to it by the node.
                 pass
+            case Stopping():
+                election.leave(s)
             case Started():
                 memory.begin(s)
             case _:
@@ -111,8 +115,11 @@ class Raft:
             endorsing.certify(s)
             proposing.maybe_propose(s)
             replication.tell_all(s)
-        elif s.owes_reply:
+            return
+        if s.owes_reply:
             following.acknowledge(s, above=s.head.height)
+        if s.taking:
+            election.take_when_whole(s)
 
     def status(self) -> EngineStatus:
         s = self._state
@@ -144,6 +151,8 @@ class Raft:
                 election.receive_reply(s, peer, message)
             case Install():
                 following.install(s, peer, message)
+            case Take():
+                election.take(s, peer, message)
             case RaftMemoryQuery():
                 memory.answer(s, peer)
             case RaftMemoryAnswer():

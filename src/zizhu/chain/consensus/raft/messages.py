@@ -38,13 +38,15 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Ballot(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=17):
-    """Vote for the sender in `term`? `pre`: would you? The sender's log ends with (`last_index`, `last_term`)."""
+    """Vote for the sender in `term`? `pre`: would you? The sender's log ends with (`last_index`, `last_term`).
+    `called`: the leader itself called this election, so that nobody waits to hear from it."""
 
     epoch: Count
     term: Term
     last_index: Count
     last_term: Count
     pre: bool
+    called: bool
 
 
 class BallotReply(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=18):
@@ -106,6 +108,13 @@ class Install(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=21):
     height: Count
 
 
+class Take(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=24):
+    """The leader of `term` leaves, and the receiver's log is whole: call an election at once."""
+
+    epoch: Count
+    term: Term
+
+
 class RaftMemoryQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=22):
     """A member that starts asks what the others know of it."""
 
@@ -124,13 +133,14 @@ class RaftMemoryAnswer(msgspec.Struct, frozen=True, array_like=True, gc=False, t
     last_index: Count
 
 
-Message = Ballot | BallotReply | Append | AppendReply | Install | RaftMemoryQuery | RaftMemoryAnswer
+Message = Ballot | BallotReply | Append | AppendReply | Install | Take | RaftMemoryQuery | RaftMemoryAnswer
 MESSAGES: tuple[type[msgspec.Struct], ...] = (
     Ballot,
     BallotReply,
     Append,
     AppendReply,
     Install,
+    Take,
     RaftMemoryQuery,
     RaftMemoryAnswer,
 )

@@ -78,6 +78,8 @@ class State:
     """When this member last heard from the leader of its term, gave a vote, or started an election."""
     timeout_ms: int = 0
     """The time-out drawn for the election timer that runs."""
+    taking: int = 0
+    """The term whose leader left this member the lead, until it has executed all that it was sent; 0 for none."""
     ballots: dict[MemberId, bool] = field(default_factory=dict)
     pre: bool = False
     """Whether the ballots under way are pre-votes."""

@@ -25,6 +25,7 @@ from zizhu.chain.consensus.port import (
     Setting,
     Signed,
     Started,
+    Stopping,
     Synced,
     TimerFired,
     Waiting,
@@ -83,7 +84,7 @@ class Solo:
                 return self._built(event.executed)
             case Signed():
                 return self._certified(event.signature)
-            case Received() | PeerStatus() | PassedOver() | Synced() | Executed() | Refused():
+            case Received() | PeerStatus() | PassedOver() | Stopping() | Synced() | Executed() | Refused():
                 return []
             case _:
                 assert_never(event)
