@@ -13,7 +13,7 @@ from zizhu.cli.terminal import AsJson, Language, Terminal, terminal
 from zizhu.framework.devtools.gate import run_gate
 from zizhu.framework.devtools.results import Row
 from zizhu.framework.devtools.session import Order, measure
-from zizhu.framework.devtools.workloads import Registrations, Transfers, Workload
+from zizhu.framework.devtools.workloads import Registrations, Transfers, Values, Workload
 from zizhu.framework.sdk.keys import known_suite
 
 app = typer.Typer(help="Measure this machine · 测量本机性能", invoke_without_command=True, add_completion=False)
@@ -30,7 +30,7 @@ def bench(
     engine: Annotated[str, typer.Option(help="pbft | raft · 共识引擎")] = "pbft",
     members: Annotated[int, typer.Option(help="How many members · 成员数")] = 4,
     bundle: Annotated[int, typer.Option(help="Transactions under one signature · 每个签名的交易数")] = 1,
-    workload: Annotated[str, typer.Option(help="transfer | voucher · 负载")] = "transfer",
+    workload: Annotated[str, typer.Option(help="transfer | voucher | value · 负载")] = "transfer",
     seconds: Annotated[float, typer.Option(help="Length of a span at saturation · 每段秒数")] = 8.0,
     spans: Annotated[int, typer.Option(help="Spans at saturation; the median counts · 段数")] = 3,
     rate: Annotated[float, typer.Option(help="Rate of the open loop; default: half of saturation · 开环速率")] = 0.0,
@@ -94,9 +94,13 @@ def gate(
 
 def _workload(name: str) -> Workload:
     """The workload of this name; vouchers are registered with the contract that every local ledger has."""
-    if name == "voucher":
-        return Registrations(_evidence(), "invoice", "sm3")
-    return Transfers(100_000)
+    match name:
+        case "voucher":
+            return Registrations(_evidence(), "invoice", "sm3")
+        case "value":
+            return Values(100_000)
+        case _:
+            return Transfers(100_000)
 
 
 def _evidence() -> GenesisContract:

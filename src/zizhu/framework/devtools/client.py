@@ -23,7 +23,7 @@ from zizhu.chain.model.genesis import GenesisContract
 from zizhu.chain.model.ids import LedgerId
 from zizhu.framework.devtools.load import Press, Submission, make_signers
 from zizhu.framework.devtools.wire import Connection
-from zizhu.framework.devtools.workloads import Registrations, Transfers, Workload
+from zizhu.framework.devtools.workloads import Registrations, Transfers, Values, Workload
 from zizhu.framework.sdk.keys import known_suite
 
 SUBMIT = "/api/v1/transactions"
@@ -58,7 +58,7 @@ _found = msgspec.json.Decoder(_Found)
 
 class Charge(msgspec.Struct, frozen=True):
     """What a client process is told at its start; `ledger` is hex, `urls` are (host, port) of the members,
-    `workload` "transfer" or "voucher"; ids of what was accepted are appended to `ids_path`, 32 bytes each."""
+    `workload` "transfer", "voucher" or "value"; ids of what was accepted are appended to `ids_path`, 32 bytes each."""
 
     suite: str
     ledger: str
@@ -235,8 +235,16 @@ class Client:
 
 def workload_of(charge: Charge) -> Workload:
     """The calls that a client makes; whoever founds the network has the contract's source, a client its name."""
-    if charge.workload == "transfer":
-        return Transfers(charge.accounts)
+    match charge.workload:
+        case "transfer":
+            return Transfers(charge.accounts)
+        case "value":
+            return Values(charge.accounts)
+        case _:
+            return _registrations(charge)
+
+
+def _registrations(charge: Charge) -> Workload:
     return Registrations(GenesisContract(charge.contract, "script", b"", b""), "invoice", "sm3")
 
 

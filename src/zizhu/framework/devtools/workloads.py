@@ -56,6 +56,21 @@ def balance_of(account: bytes):
 '''
 
 
+STORE = "bench-store"
+VALUE_BYTES = 256
+STORE_SOURCE = b'''"""A store: the newest value of each key."""
+
+
+def init():
+    return None
+
+
+@public
+def write(key: bytes, value: bytes):
+    put(key, value)
+'''
+
+
 class Workload(Protocol):
     """A workload of one ledger."""
 
@@ -127,6 +142,30 @@ class Registrations:
         dice = random.Random(seed)
         while True:
             yield Call(contract, "register", (self.kind, self.algorithm, dice.randbytes(32), dice.randbytes(32)))
+
+
+@dataclass(frozen=True)
+class Values:
+    """Values of 256 bytes under one of `keys` keys, drawn evenly: what a key-value store is measured with."""
+
+    keys: int
+    name: str = "value"
+
+    def contract(self) -> GenesisContract:
+        """The store."""
+        return GenesisContract(STORE, "script", STORE_SOURCE, encode_arguments([]))
+
+    def preparation(self, suite: Suite, signers: Sequence[AccountId]) -> list[Call]:
+        """Nothing: a key is there once it is written."""
+        del suite, signers
+        return []
+
+    def calls(self, suite: Suite, *, seed: int) -> Iterator[Call]:
+        """Writes of values that nobody wrote before."""
+        contract = genesis_contract_id(suite, STORE)
+        dice = random.Random(seed)
+        while True:
+            yield Call(contract, "write", (target(dice.randrange(self.keys)), dice.randbytes(VALUE_BYTES)))
 
 
 def target(number: int) -> bytes:
