@@ -154,6 +154,12 @@ class State:
             return self.incoming[place][1].term if 0 <= place < len(self.incoming) else None
         return self.log.term_at(index)
 
+    def holds_head(self) -> bool:
+        """Whether the certified head stands in the log or below its beginning. If not, the log is too short for it, or
+        holds what was overtaken: its own entries from there on are never committed."""
+        log, head = self.log, self.head
+        return log.base_height >= head.height or log.index_of(head.height, head.block) is not None
+
     def tip(self) -> Ready:
         """The newest block of the log, on which a leader builds."""
         if self.log.last_height <= self.head.height:

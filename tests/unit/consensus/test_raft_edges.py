@@ -1,0 +1,98 @@
+"""Raft at its edges: a leader that was overtaken, logs that begin late, logs written half, and what nobody may say."""
+
+import pytest
+
+from zizhu.chain.consensus import port
+from zizhu.chain.consensus.raft.engine import build
+from zizhu.chain.consensus.raft.messages import BallotReply
+from zizhu.chain.model.epoch import Parameters
+from zizhu.chain.model.ids import BlockHash
+from zizhu.framework.testkit.council import Council, Letter, Seat
+
+WIDE = Parameters(window=64, batch_transactions=1)
+
+
+def raft(size: int = 3, *, parameters: Parameters | None = WIDE) -> Council:
+    """Members of a Raft epoch who have committed the first block."""
+    return Council(size, engine="raft", factory=build, parameters=parameters).start()
+
+
+def sync(council: Council, seat: Seat) -> None:
+    """What the node's catching up does: certified blocks of others, in order."""
+    best = max(council.seats, key=lambda each: each.head.height)
+    while seat.head.height < best.head.height:
+        certificate = best.committed[seat.head.height]
+        made = council.library[BlockHash(certificate.block)]
+        seat.held[made.ready.block] = made
+        seat.committed.append(certificate)
+        seat.tell(port.Synced(made.ready, certificate))
+        seat.tell(made)
+
+
+def overtaken(rivals: int, blocks: int) -> tuple[Council, Seat]:
+    """A leader that wrote `rivals` blocks which nobody got, while the others elected another and committed `blocks`;
+    it has caught up by certified blocks, and has not heard of the new term yet."""
+    council = raft()
+    old, new = council.seats[0], council.seats[1]
+    for _ in range(rivals):
+        old.wait_for(1)
+    council.mail.clear()
+    old.down = True
+    council.pass_ms(5_000)
+    new.fire("election")
+    council.deliver()
+    for _ in range(blocks):
+        new.wait_for(1)
+        council.deliver()
+    assert new.head.height == 1 + blocks
+    old.down = False
+    sync(council, old)
+    return council, old
+
+
+@pytest.mark.parametrize(("rivals", "blocks"), [(0, 2), (2, 1), (2, 2), (2, 4)])
+def test_a_leader_that_was_overtaken_builds_nothing(rivals: int, blocks: int) -> None:
+    """Leader Completeness: a leader holds everything that is committed. One that is shown a certified block which its
+    log does not hold leads no more, whether or not it has heard of the newer term: what it would build continues
+    nothing."""
+    council, old = overtaken(rivals, blocks)
+    old.wait_for(1)
+    assert "heartbeat" not in old.timers
+    assert old.head.height == 1 + blocks
+    council.seats[1].fire("heartbeat")
+    council.deliver()
+    council.commit_one()
+    assert {seat.head.height for seat in council.seats} == {2 + blocks}
+
+
+def test_a_candidate_that_was_overtaken_does_not_lead() -> None:
+    """Votes may arrive late, when the chain has got on under a newer leader: who lacks what is certified does not take
+    them."""
+    council = raft()
+    old, candidate, voter = council.seats
+    old.down = True
+    council.pass_ms(5_000)
+    candidate.fire("election")
+    late: list[Letter] = []
+
+    def passes(letter: Letter) -> bool:
+        is_vote = isinstance(letter.message, BallotReply) and not letter.message.pre
+        late.extend([letter] * is_vote)
+        return not is_vote
+
+    council.deliver(passes)
+    assert (candidate.view, len(late)) == (2, 1)
+    candidate.down = True
+    old.restart()
+    council.deliver()
+    council.pass_ms(5_000)
+    voter.fire("election")
+    council.deliver()
+    council.commit_one()
+    assert voter.head.height == 2
+    candidate.down = False
+    sync(council, candidate)
+    council.hand(late[0])
+    assert "heartbeat" not in candidate.timers
+    candidate.wait_for(1)
+    assert [seat.head.height for seat in council.seats] == [2, 2, 2]
