@@ -4,7 +4,7 @@ import pytest
 
 from zizhu.chain.consensus import port
 from zizhu.chain.consensus.raft.engine import build
-from zizhu.chain.consensus.raft.messages import BallotReply
+from zizhu.chain.consensus.raft.messages import AppendReply, BallotReply, Install
 from zizhu.chain.model.epoch import Parameters
 from zizhu.chain.model.ids import BlockHash
 from zizhu.framework.testkit.council import Council, Letter, Seat
@@ -96,3 +96,42 @@ def test_a_candidate_that_was_overtaken_does_not_lead() -> None:
     assert "heartbeat" not in candidate.timers
     candidate.wait_for(1)
     assert [seat.head.height for seat in council.seats] == [2, 2, 2]
+
+
+def test_a_lost_answer_to_an_install_is_given_again() -> None:
+    """A follower that has begun its log behind what the leader let go of says so as often as it is asked: messages may
+    be lost, and the leader goes on only when it knows."""
+    council = raft()
+    leader, follower = council.seats[0], council.seats[1]
+    asked = Letter(leader.id, follower.id, Install(0, 1, 9, 1, 1))
+    for letter in (asked, asked, Letter(leader.id, follower.id, Install(0, 1, 8, 1, 1))):
+        council.mail.clear()
+        council.hand(letter)
+        answers = [each.message for each in council.mail if isinstance(each.message, AppendReply)]
+        assert [(each.agreed, each.match) for each in answers] == [(True, 9)]
+
+
+def test_a_follower_that_catches_up_is_heard() -> None:
+    """Section 6.2: a leader steps down when no majority answers it. A follower that fetches the certified chain first
+    answers too: otherwise it and its leader would elect one anew all the while."""
+    council = raft()
+    leader, follower = council.seats[0], council.seats[1]
+    council.seats[2].down = True
+    for _ in range(10):
+        council.pass_ms(300)
+        council.hand(Letter(leader.id, follower.id, Install(0, 1, 900, 1, 500)))
+        council.deliver()
+        leader.fire("election")
+    assert "heartbeat" in leader.timers
+    assert follower.behind[-1].height == 500
+
+
+# -- vote logs -------------------------------------------------------------------------------------------------------
+
+
+def test_a_base_of_a_later_term_than_its_leaders_is_an_offence() -> None:
+    """Terms ascend along a log up to the leader's own."""
+    council = raft()
+    leader, follower = council.seats[0], council.seats[1]
+    council.hand(Letter(leader.id, follower.id, Install(0, 1, 9, 7, 1)))
+    assert follower.faults() == [(leader.id.hex(), "install_terms")]

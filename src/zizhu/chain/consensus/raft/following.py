@@ -232,20 +232,29 @@ def install(s: State, peer: MemberId, said: Install) -> None:
     """The leader's log begins behind what this one lacks: catch up by certified blocks, then begin there too."""
     if not _accepts(s, peer, said.term):
         return
+    if said.entry_term > said.term:
+        s.fault(peer, "install_terms", term=said.entry_term)
+        return
     if said.height > s.head.height:
         s.out.append(Behind(peer, said.height))
-        return
-    if not s.voting or said.index <= s.log.base_index:
-        return
-    if s.log.term_at(said.index) != said.entry_term:
-        if said.index <= s.commit_index:
-            s.fault(peer, "install_overwrites", index=said.index)
+    elif s.voting and said.index > s.log.base_index:
+        if s.log.term_at(said.index) != said.entry_term and not _begin_behind(s, peer, said):
             return
-        s.incoming.clear()
-        s.log.start_behind(said.index, said.entry_term, said.height)
-        s.persist(Installed(s.epoch, said.index, said.entry_term, said.height))
-        s.commit_index = max(s.commit_index, said.index)
-        s.report("log_installed", index=said.index, height=said.height)
-        s.drop_rivals()
-    s.verified = max(s.verified, said.index)
+        s.verified = max(s.verified, said.index)
+    # Answered always: an earlier answer may be lost, and a leader that hears from nobody steps down.
+    s.verified = max(s.verified, s.log.base_index)
     acknowledge(s, above=s.head.height)
+
+
+def _begin_behind(s: State, peer: MemberId, said: Install) -> bool:
+    """Let the log begin where the leader's does; False for an offence."""
+    if said.index <= s.commit_index:
+        s.fault(peer, "install_overwrites", index=said.index)
+        return False
+    s.incoming.clear()
+    s.log.start_behind(said.index, said.entry_term, said.height)
+    s.persist(Installed(s.epoch, said.index, said.entry_term, said.height))
+    s.commit_index = max(s.commit_index, said.index)
+    s.report("log_installed", index=said.index, height=said.height)
+    s.drop_rivals()
+    return True
