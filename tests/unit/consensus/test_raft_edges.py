@@ -4,7 +4,8 @@ import pytest
 
 from zizhu.chain.consensus import port
 from zizhu.chain.consensus.raft.engine import build
-from zizhu.chain.consensus.raft.messages import AppendReply, BallotReply, Install
+from zizhu.chain.consensus.raft.messages import Appended, AppendReply, BallotReply, Install
+from zizhu.chain.model.encoding import encode
 from zizhu.chain.model.epoch import Parameters
 from zizhu.chain.model.ids import BlockHash
 from zizhu.framework.testkit.council import Council, Letter, Seat
@@ -127,6 +128,33 @@ def test_a_follower_that_catches_up_is_heard() -> None:
 
 
 # -- vote logs -------------------------------------------------------------------------------------------------------
+
+
+def test_a_vote_log_that_was_shortened_half_is_whole() -> None:
+    """What is to be remembered is written at the end of the vote log before its beginning is let go of. Whatever part
+    of it a loss of power spares, no acknowledged entry is lost."""
+    council = raft()
+    for _ in range(3):
+        council.commit_one()
+    member = council.seats[1]
+    member.restart()
+    log, kept = list(member.log), list(member.engine.remembered())
+    for length in range(len(kept) + 1):
+        member.log = log + kept[:length]
+        member.restart()
+        assert list(member.engine.remembered()) == kept
+
+
+def test_an_entry_written_again_after_another_replaces_it() -> None:
+    """An entry of another leader at the same index cuts off what stood there, in the replay as when it was written."""
+    council = raft()
+    member = council.seats[1]
+    block = bytes(member.head.block)
+    member.log += [encode(Appended(0, index, term, 1, None)) for index, term in ((2, 1), (3, 1), (2, 2))]
+    member.restart()
+    ends = [encode(Appended(0, 1, 1, 1, block)), encode(Appended(0, 2, 2, 1, None))]
+    assert [each for each in member.engine.remembered() if each[0] == ends[0][0] and each in ends] == ends
+    assert encode(Appended(0, 3, 1, 1, None)) not in member.engine.remembered()
 
 
 def test_a_base_of_a_later_term_than_its_leaders_is_an_offence() -> None:

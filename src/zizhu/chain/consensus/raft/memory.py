@@ -44,10 +44,7 @@ def restore(s: State) -> None:
                 s.term = record.term
                 s.voted = None if record.voted is None else MemberId(record.voted)
             case Appended():
-                if record.index <= s.log.last_index:
-                    s.log.cut(record.index)
-                block = None if record.block is None else BlockHash(record.block)
-                s.log.append(LogEntry(record.term, record.height, block))
+                _replay(s, record)
             case Installed():
                 s.log.start_behind(record.index, record.term, record.height)
             case Endorsed():
@@ -61,6 +58,18 @@ def restore(s: State) -> None:
     _find_commit_index(s)
     for certificate in s.setting.recent:
         endorsing.remember(s, certificate)
+
+
+def _replay(s: State, record: Appended) -> None:
+    """An entry of the vote log. One that stands there already was written again when the log was shortened, perhaps not
+    with all that follow: it cuts nothing off."""
+    block = None if record.block is None else BlockHash(record.block)
+    entry = LogEntry(record.term, record.height, block)
+    if s.log.at(record.index) == entry:
+        return
+    if record.index <= s.log.last_index:
+        s.log.cut(record.index)
+    s.log.append(entry)
 
 
 def _cut_what_is_not_held(s: State) -> None:
