@@ -1,10 +1,11 @@
 """Raft at its edges: a leader that was overtaken, logs that begin late, logs written half, and what nobody may say."""
 
 import pytest
+from msgspec import structs
 
 from zizhu.chain.consensus import port
 from zizhu.chain.consensus.raft.engine import build
-from zizhu.chain.consensus.raft.messages import Appended, AppendReply, BallotReply, Install
+from zizhu.chain.consensus.raft.messages import Append, Appended, AppendReply, BallotReply, Install
 from zizhu.chain.model.encoding import encode
 from zizhu.chain.model.epoch import Parameters
 from zizhu.chain.model.ids import BlockHash
@@ -155,6 +156,57 @@ def test_an_entry_written_again_after_another_replaces_it() -> None:
     ends = [encode(Appended(0, 1, 1, 1, block)), encode(Appended(0, 2, 2, 1, None))]
     assert [each for each in member.engine.remembered() if each[0] == ends[0][0] and each in ends] == ends
     assert encode(Appended(0, 3, 1, 1, None)) not in member.engine.remembered()
+
+
+def test_a_lost_disk_stays_lost_over_another_restart() -> None:
+    """A member whose disk was lost votes as if the newest log that it was told of were its own, until its own is as
+    new: also when it is started again with the beginning of that log."""
+    council = raft(parameters=None)
+    leader, without, victim = council.seats
+    leader.wait_for(1)
+    council.deliver(lambda letter: without.id not in (letter.source, letter.target))
+    assert leader.head.height == 2
+    for seat in council.seats:
+        seat.committed = []
+    victim.log, victim.held = [], {}
+    council.mail.clear()
+    for seat in council.seats:
+        seat.restart()
+    council.deliver()
+    council.pass_ms(5_000)
+    leader.fire("election")
+    short: list[Letter] = []
+
+    def passes(letter: Letter) -> bool:
+        if isinstance(letter.message, Append) and letter.message.entries and letter.message.previous_index == 0:
+            short.append(letter)
+        if short and letter.target == victim.id:
+            return False
+        return letter.target != without.id
+
+    council.deliver(passes)
+    sent = short[0].message
+    assert isinstance(sent, Append)
+    assert len(sent.entries) > 1
+    first = structs.replace(sent, entries=sent.entries[:1], commit_index=0, certificates=[])
+    council.hand(Letter(leader.id, victim.id, first))
+    council.mail.clear()
+    leader.down = True
+    for _ in range(2):
+        victim.restart()
+        council.deliver()
+        assert victim.engine.status().voting
+    for _ in range(3):
+        council.pass_ms(5_000)
+        without.fire("election")
+        council.deliver()
+    assert "heartbeat" not in without.timers
+    leader.restart()
+    council.deliver()
+    council.pass_ms(5_000)
+    leader.fire("election")
+    council.deliver()
+    assert {seat.head.height for seat in council.seats} == {2}
 
 
 def test_a_base_of_a_later_term_than_its_leaders_is_an_offence() -> None:

@@ -9,6 +9,7 @@ from zizhu.chain.consensus.raft import election, endorsing, terms
 from zizhu.chain.consensus.raft.log import LogEntry
 from zizhu.chain.consensus.raft.messages import (
     Appended,
+    Barred,
     Endorsed,
     Endorsement,
     Forgotten,
@@ -47,6 +48,8 @@ def restore(s: State) -> None:
                 _replay(s, record)
             case Installed():
                 s.log.start_behind(record.index, record.term, record.height)
+            case Barred():
+                s.bar = record.term, record.index
             case Endorsed():
                 s.endorsed[record.height] = (BlockHash(record.block), OutcomeHash(record.outcome))
                 s.endorsed_up_to = max(s.endorsed_up_to, record.height)
@@ -106,7 +109,7 @@ def remembered(s: State) -> tuple[bytes, ...]:
         match record:
             case RaftOpened():
                 kept.setdefault("opened", data)
-            case Turned() | Forgotten():
+            case Turned() | Forgotten() | Barred():
                 kept[type(record).__name__] = data
             case Endorsed():
                 if record.height > s.head.height - LOG_KEPT or record.height == s.endorsed_up_to:
@@ -213,8 +216,13 @@ def lose(s: State, reason: str) -> None:
 def recalled(s: State) -> None:
     """Enough peers have answered: take part. The first term of an epoch has its leader without an election."""
     s.recalling = False
+    # Whom it heard meanwhile may lead a term that this member is not in.
+    s.leader = None
     s.timer("recall", None)
-    s.bar = (0, 0) if s.log.last_index else max(s.recalled.values(), default=(0, 0))
+    told = (0, 0) if s.log.last_index else max(s.recalled.values(), default=(0, 0))
+    if told > s.bar:
+        s.bar = told
+        s.persist(Barred(s.epoch, *told))
     s.report("memory_confirmed", term=s.term)
     if not s.term:
         s.term, s.voted = 1, s.first_leader()

@@ -172,6 +172,15 @@ class Installed(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=23):
     height: Count
 
 
+class Barred(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=26):
+    """This member began with an empty log when the newest one that it was told of ended with (`term`, `index`): until
+    its own is as new, it takes part only in the election of who has that much."""
+
+    epoch: Count
+    term: Count
+    index: Count
+
+
 class Endorsed(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=24):
     """This member is about to sign this block, and never another at its height."""
 
@@ -187,5 +196,5 @@ class Forgotten(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=25):
     reason: Name
 
 
-RaftRecord = RaftOpened | Turned | Appended | Installed | Endorsed | Forgotten
+RaftRecord = RaftOpened | Turned | Appended | Installed | Barred | Endorsed | Forgotten
 record_codec: Codec[RaftRecord] = Codec(RaftRecord, what="vote log record", bytes_max=4096)
