@@ -100,6 +100,35 @@ def test_a_candidate_that_was_overtaken_does_not_lead() -> None:
     assert [seat.head.height for seat in council.seats] == [2, 2, 2]
 
 
+def test_a_member_whose_acknowledged_entries_were_overtaken_keeps_its_memory() -> None:
+    """Entries that were acknowledged to a leader, and overtaken, are no lost memory: a member that has the certified
+    rivals of them, and starts again before it hears of the newer term, takes part."""
+    council = raft(5)
+    old, follower, new = council.seats[:3]
+    for _ in range(3):
+        old.wait_for(1)
+    council.deliver(lambda letter: {letter.source, letter.target} == {old.id, follower.id})
+    old.down = follower.down = True
+    council.pass_ms(5_000)
+    new.fire("election")
+    council.deliver()
+    new.wait_for(1)
+    council.deliver()
+    assert new.head.height == 2
+    old.down = follower.down = False
+    sync(council, follower)
+    # The node executes again only what continues the head.
+    rivals = [block for block, made in follower.held.items() if made.ready.height > follower.head.height]
+    for block in rivals:
+        del follower.held[block]
+    follower.restart()
+    council.deliver()
+    assert (follower.engine.status().voting, follower.engine.status().reason) == (True, "")
+
+
+# -- logs that begin late --------------------------------------------------------------------------------------------
+
+
 def test_a_lost_answer_to_an_install_is_given_again() -> None:
     """A follower that has begun its log behind what the leader let go of says so as often as it is asked: messages may
     be lost, and the leader goes on only when it knows."""

@@ -77,11 +77,14 @@ def _replay(s: State, record: Appended) -> None:
 
 def _cut_what_is_not_held(s: State) -> None:
     """An entry whose block is not here was never whole on this disk (two files, of which a loss of power may spare
-    either), so it was acknowledged to nobody: the log ends below it."""
+    either), so it was acknowledged to nobody: the log ends below it. Except where certified blocks have overtaken the
+    log: what continued their rivals is not executed any more, may have been acknowledged, and matters to nobody."""
     for index in range(s.log.base_index + 1, s.log.last_index + 1):
         entry = s.log.at(index)
         assert entry is not None
         if entry.block is not None and entry.height > s.head.height and entry.block not in s.known:
+            if not s.holds_head():
+                s.overtaken_up_to = s.log.last_index
             s.log.cut(index)
             return
 
@@ -180,7 +183,8 @@ def receive(s: State, peer: MemberId, said: RaftMemoryAnswer) -> None:
         if newer or s.endorsed.get(said.endorsement.height, pair) != pair:
             lose(s, "newer_vote_shown")
             return
-    if said.term > s.term or (said.term == s.term and said.index > s.log.last_index):
+    reached = max(s.log.last_index, s.overtaken_up_to)
+    if said.term > s.term or (said.term == s.term and said.index > reached):
         lose(s, "newer_term_shown" if said.term > s.term else "longer_log_shown")
         return
     s.recalled[peer] = (said.last_term, said.last_index)

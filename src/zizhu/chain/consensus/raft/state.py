@@ -110,6 +110,8 @@ class State:
     recalled: dict[MemberId, tuple[int, int]] = field(default_factory=dict)
     """Who has answered, and the (term, index) with which the log ends there."""
     asked: int = 0
+    overtaken_up_to: int = 0
+    """How far the log went on the disk, if it was cut because certified blocks had overtaken its end."""
     bar: tuple[int, int] = (0, 0)
     """A member that starts with an empty log may have forgotten a longer one: it takes part only in the election of
     who is as up to date as the newest log it was told of, as if that were its own."""
