@@ -5,7 +5,7 @@ from msgspec import structs
 
 from zizhu.chain.consensus import port
 from zizhu.chain.consensus.raft.engine import build
-from zizhu.chain.consensus.raft.messages import Append, Appended, AppendReply, BallotReply, Install
+from zizhu.chain.consensus.raft.messages import Append, Appended, AppendReply, BallotReply, Entry, Install
 from zizhu.chain.model.encoding import encode
 from zizhu.chain.model.epoch import Parameters
 from zizhu.chain.model.ids import BlockHash
@@ -236,6 +236,35 @@ def test_a_lost_disk_stays_lost_over_another_restart() -> None:
     leader.fire("election")
     council.deliver()
     assert {seat.head.height for seat in council.seats} == {2}
+
+
+def test_blocks_that_do_not_continue_the_log_are_not_followed() -> None:
+    """The blocks of a log are a chain. A leader whose entry names a block that does not continue the one before it, or
+    stands at another height, is named and not followed; nobody signs it."""
+    for wrong_height in (True, False):
+        council = raft()
+        leader, follower = council.seats[0], council.seats[1]
+        good = council.block(leader.head.block, proposer=leader.id)
+        if wrong_height:
+            bad = council.block(leader.head.block, proposer=leader.id, salt=1)
+        else:
+            rival = council.block(leader.head.block, proposer=leader.id, salt=2)
+            bad = council.block(rival.ready.block, proposer=leader.id)
+        named = [Entry(1, 2, good.ready.block, None, []), Entry(1, 3, bad.ready.block, None, [])]
+        council.hand(Letter(leader.id, follower.id, Append(0, 1, 1, 1, named, 3, 1, [])))
+        assert (leader.id.hex(), "block_refused") in follower.faults()
+        assert len(follower.signed) <= 2
+        assert not follower.active
+
+
+def test_an_append_from_below_the_base_agrees_with_it() -> None:
+    """Where the log begins it is certified: entries that contradict it there are an offence, and not an exception."""
+    council = raft()
+    leader, follower = council.seats[0], council.seats[1]
+    council.hand(Letter(leader.id, follower.id, Install(0, 5, 9, 4, 1)))
+    entries = [Entry(2, 1, None, None, []), Entry(2, 1, None, None, [])]
+    council.hand(Letter(leader.id, follower.id, Append(0, 5, 8, 2, entries, 10, 1, [])))
+    assert follower.faults() == [(leader.id.hex(), "append_overwrites")]
 
 
 def test_a_base_of_a_later_term_than_its_leaders_is_an_offence() -> None:
