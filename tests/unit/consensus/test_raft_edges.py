@@ -5,7 +5,7 @@ from msgspec import structs
 
 from zizhu.chain.consensus import port
 from zizhu.chain.consensus.raft.engine import build
-from zizhu.chain.consensus.raft.messages import Append, Appended, AppendReply, BallotReply, Entry, Install
+from zizhu.chain.consensus.raft.messages import Append, Appended, AppendReply, Ballot, BallotReply, Entry, Install
 from zizhu.chain.model.encoding import encode
 from zizhu.chain.model.epoch import Parameters
 from zizhu.chain.model.ids import BlockHash
@@ -236,6 +236,37 @@ def test_a_lost_disk_stays_lost_over_another_restart() -> None:
     leader.fire("election")
     council.deliver()
     assert {seat.head.height for seat in council.seats} == {2}
+
+
+def test_a_lost_disk_gives_no_second_vote() -> None:
+    """Election Safety: a member whose disk was lost with its vote in it gives no other in that term, though the
+    candidate that got it cannot tell it: one of those who answer is in that term too."""
+    council = raft(5)
+    candidate, victim, rival = council.seats[1], council.seats[2], council.seats[4]
+    council.seats[0].down = True
+    council.pass_ms(5_000)
+    candidate.fire("election")
+    council.deliver(lambda letter: letter.target != rival.id and not isinstance(letter.message, Append))
+    assert "heartbeat" in candidate.timers
+    candidate.down = True
+    council.mail.clear()
+    victim.log, victim.held = [], {}
+    for seat in council.seats:
+        seat.committed = []
+        if seat is not candidate:
+            seat.restart()
+    council.deliver()
+    assert victim.engine.status().voting
+    council.pass_ms(5_000)
+    council.hand(Letter(rival.id, victim.id, Ballot(0, 2, 100, 100, pre=False)))
+    answers = [each.granted for each in victim.sent if isinstance(each, BallotReply) and not each.pre]
+    assert answers[-1] is False
+    council.hand(Letter(rival.id, victim.id, Ballot(0, 3, 100, 100, pre=False)))
+    answers = [each.granted for each in victim.sent if isinstance(each, BallotReply) and not each.pre]
+    assert answers[-1] is True
+
+
+# -- what nobody may say ---------------------------------------------------------------------------------------------
 
 
 def test_blocks_that_do_not_continue_the_log_are_not_followed() -> None:

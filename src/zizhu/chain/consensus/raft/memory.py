@@ -21,7 +21,7 @@ from zizhu.chain.consensus.raft.messages import (
     Turned,
     record_codec,
 )
-from zizhu.chain.consensus.raft.state import LOG_KEPT, State
+from zizhu.chain.consensus.raft.state import LOG_KEPT, TERM_AHEAD_MAX, State
 from zizhu.chain.model.encoding import encode
 from zizhu.chain.model.ids import BlockHash, MemberId, OutcomeHash
 
@@ -167,12 +167,15 @@ def answer(s: State, peer: MemberId) -> None:
     """Tell a peer what it has shown this member of itself."""
     term, index = s.shown.get(peer, (0, 0))
     ends = s.log.last_term, s.log.last_index
-    s.send((peer,), RaftMemoryAnswer(s.epoch, s.newest.get(peer), term, index, *ends))
+    s.send((peer,), RaftMemoryAnswer(s.epoch, s.newest.get(peer), term, index, *ends, s.term))
 
 
 def receive(s: State, peer: MemberId, said: RaftMemoryAnswer) -> None:
     """Compare what a peer saw with the vote log. An endorsement counts only if this member's own key signed it."""
     if not s.recalling or s.lost:
+        return
+    if said.current > s.term + TERM_AHEAD_MAX:
+        s.fault(peer, "term_out_of_window", term=said.current)
         return
     if said.endorsement is not None:
         if not _is_ours(s, said.endorsement):
@@ -188,6 +191,7 @@ def receive(s: State, peer: MemberId, said: RaftMemoryAnswer) -> None:
         lose(s, "newer_term_shown" if said.term > s.term else "longer_log_shown")
         return
     s.recalled[peer] = (said.last_term, said.last_index)
+    s.told_term = max(s.told_term, said.current)
     _enough(s)
 
 
@@ -229,12 +233,22 @@ def recalled(s: State) -> None:
         s.persist(Barred(s.epoch, *told))
     s.report("memory_confirmed", term=s.term)
     if not s.term:
-        s.term, s.voted = 1, s.first_leader()
-        s.persist(Turned(s.epoch, 1, s.voted))
-        if s.voted != s.me:
-            s.leader = s.voted
-        elif s.bar == (0, 0) and len(s.recalled) == len(s.others):
-            election.lead(s)
-            return
-    terms.arm(s)
-    endorsing.endorse_committed(s)
+        _begin_first_term(s)
+    if not s.leading:
+        terms.arm(s)
+        endorsing.endorse_committed(s)
+
+
+def _begin_first_term(s: State) -> None:
+    """Without a vote log: be in term 1, or in the newest term that was told of. In that one a vote may have been given
+    and forgotten with the disk: no other is given."""
+    if s.told_term > 1:
+        s.term, s.voted = s.told_term, s.me
+        s.persist(Turned(s.epoch, s.term, s.voted))
+        return
+    s.term, s.voted = 1, s.first_leader()
+    s.persist(Turned(s.epoch, 1, s.voted))
+    if s.voted != s.me:
+        s.leader = s.voted
+    elif s.bar == (0, 0) and len(s.recalled) == len(s.others):
+        election.lead(s)

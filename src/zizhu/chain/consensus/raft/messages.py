@@ -114,7 +114,8 @@ class RaftMemoryQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, ta
 
 class RaftMemoryAnswer(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=23):
     """What the asker has shown the sender: its newest endorsement; the newest term in which it voted, led or followed,
-    and how far its log was durable then. The sender's own log ends with (`last_term`, `last_index`)."""
+    and how far its log was durable then. The sender's own log ends with (`last_term`, `last_index`), and it is in term
+    `current`."""
 
     epoch: Count
     endorsement: Endorsement | None
@@ -122,6 +123,7 @@ class RaftMemoryAnswer(msgspec.Struct, frozen=True, array_like=True, gc=False, t
     index: Count
     last_term: Count
     last_index: Count
+    current: Count
 
 
 Message = Ballot | BallotReply | Append | AppendReply | Install | RaftMemoryQuery | RaftMemoryAnswer

@@ -109,6 +109,8 @@ class State:
     recalling: bool = True
     recalled: dict[MemberId, tuple[int, int]] = field(default_factory=dict)
     """Who has answered, and the (term, index) with which the log ends there."""
+    told_term: int = 0
+    """The newest term of those who have answered."""
     asked: int = 0
     overtaken_up_to: int = 0
     """How far the log went on the disk, if it was cut because certified blocks had overtaken its end."""
