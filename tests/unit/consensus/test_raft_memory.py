@@ -129,7 +129,7 @@ def test_too_few_answers_keep_a_member_silent(size: int) -> None:
         assert member.engine.status().reason == "recalling"
         if needed == 1:
             break
-        member.tell(port.Received(seat.id, RaftMemoryAnswer(0, None, 0, 0, 1, 1)))
+        member.tell(port.Received(seat.id, RaftMemoryAnswer(0, None, 0, 0, 1, 1, 1)))
     member.fire("recall")
     assert [letter for letter in council.mail if letter.source == member.id]
     council.deliver()

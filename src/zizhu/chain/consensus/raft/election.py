@@ -39,7 +39,7 @@ def ask(s: State, *, pre: bool, called: bool = False) -> None:
     """Ask all for their votes: first whether they would (which changes nothing), then for them; at once for them if the
     leader has called the election."""
     terms.arm(s)
-    if (s.log.last_term, s.log.last_index) < s.bar or s.log.last_height < s.head.height:
+    if (s.log.last_term, s.log.last_index) < s.bar or not s.holds_head():
         # The chain got on without this log: others hold what is committed, and one of them must lead.
         s.leader = None
         return

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from zizhu.chain.consensus.certificate import statement_of, verify_certificate
 from zizhu.chain.consensus.port import Behind, Commit, Ready, Signed
-from zizhu.chain.consensus.raft import proposing
+from zizhu.chain.consensus.raft import proposing, terms
 from zizhu.chain.consensus.raft.messages import Endorsed, Endorsement
-from zizhu.chain.consensus.raft.state import KEPT_BELOW_HEAD, LOG_KEPT, LOG_SLACK, Pair, State
+from zizhu.chain.consensus.raft.state import KEPT_BELOW_HEAD, LOG_KEPT, LOG_SLACK, Pair, Role, State
 from zizhu.chain.crypto.hashing import vote_message
 from zizhu.chain.crypto.port import Signed as SignedMessage
 from zizhu.chain.model import certificate as model
@@ -179,6 +179,10 @@ def new_head(s: State, ready: Ready, certificate: Certificate) -> None:
         s.commit_index = max(s.commit_index, index)
         if index - s.log.base_index > LOG_KEPT + LOG_SLACK:
             s.log.forget_up_to(index - LOG_KEPT)
+    if s.role is not Role.FOLLOWER and not s.holds_head():
+        # A leader holds everything that is committed: there is a newer one. What this one built would continue nothing.
+        s.report("overtaken", term=s.term, height=ready.height)
+        terms.follow(s, s.term, None)
     s.due = False
     if s.leading:
         proposing.arm_idle_timer(s)

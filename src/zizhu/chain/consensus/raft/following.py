@@ -7,7 +7,7 @@ and 7.
 
 import itertools
 
-from zizhu.chain.consensus.port import Behind, Execute, Executed
+from zizhu.chain.consensus.port import Behind, Execute, Executed, Ready
 from zizhu.chain.consensus.raft import endorsing, terms
 from zizhu.chain.consensus.raft.log import LogEntry
 from zizhu.chain.consensus.raft.messages import (
@@ -122,8 +122,11 @@ def _take(s: State, peer: MemberId, said: Append) -> int | None:
     index = said.previous_index
     for entry in said.entries:
         index += 1
-        if index <= s.log.base_index or s.term_at(index) == entry.term:
+        if s.term_at(index) == entry.term or index < s.log.base_index:
             continue
+        if index == s.log.base_index:
+            s.fault(peer, "append_overwrites", index=index)
+            return None
         if index <= s.last_index() and not _cut(s, peer, index):
             return None
         below = s.incoming[-1][1].height if s.incoming else s.log.last_height
@@ -171,14 +174,24 @@ def drain(s: State) -> None:
     while s.incoming:
         index, entry = s.incoming[0]
         block = None if entry.block is None else BlockHash(entry.block)
-        if block is not None and entry.height > s.head.height and block not in s.known:
-            break
+        if block is not None and entry.height > s.head.height:
+            if block not in s.known:
+                break
+            if not _continues(s, entry.height, s.known[block].ready):
+                _leave(s, "block.parent")
+                break
         s.incoming.pop(0)
         at = s.log.append(LogEntry(entry.term, entry.height, block))
         assert at == index, "what waits continues the log"
         records.append(Appended(s.epoch, index, entry.term, entry.height, block))
     if records:
         s.persist(*records)
+
+
+def _continues(s: State, height: int, ready: Ready) -> bool:
+    """Whether a block is the child of the log's newest one, which is the head if the log goes no further."""
+    below = s.head.block if s.log.last_height <= s.head.height else s.log.block_below(s.log.last_index)
+    return ready.height == height and ready.parent == below
 
 
 def executed(s: State, event: Executed) -> None:
@@ -196,7 +209,14 @@ def refused(s: State, block: BlockHash, code: str) -> None:
     """A block breaks a rule, which no honest leader's does: this leader is not followed any further."""
     if not any(entry.block == block for _, entry in s.incoming) or s.leader is None:
         return
-    s.fault(s.leader, "block_refused", code=code)
+    _leave(s, code)
+
+
+def _leave(s: State, code: str) -> None:
+    """Follow nobody for the rest of this term. The leader is named, unless it was only overtaken: what it goes on
+    sending does not continue what others have certified meanwhile."""
+    if s.leader is not None and s.holds_head():
+        s.fault(s.leader, "block_refused", code=code)
     s.refused_term, s.leader = s.term, None
     s.incoming.clear()
     s.drop_rivals()
@@ -232,20 +252,29 @@ def install(s: State, peer: MemberId, said: Install) -> None:
     """The leader's log begins behind what this one lacks: catch up by certified blocks, then begin there too."""
     if not _accepts(s, peer, said.term):
         return
+    if said.entry_term > said.term:
+        s.fault(peer, "install_terms", term=said.entry_term)
+        return
     if said.height > s.head.height:
         s.out.append(Behind(peer, said.height))
-        return
-    if not s.voting or said.index <= s.log.base_index:
-        return
-    if s.log.term_at(said.index) != said.entry_term:
-        if said.index <= s.commit_index:
-            s.fault(peer, "install_overwrites", index=said.index)
+    elif s.voting and said.index > s.log.base_index:
+        if s.log.term_at(said.index) != said.entry_term and not _begin_behind(s, peer, said):
             return
-        s.incoming.clear()
-        s.log.start_behind(said.index, said.entry_term, said.height)
-        s.persist(Installed(s.epoch, said.index, said.entry_term, said.height))
-        s.commit_index = max(s.commit_index, said.index)
-        s.report("log_installed", index=said.index, height=said.height)
-        s.drop_rivals()
-    s.verified = max(s.verified, said.index)
+        s.verified = max(s.verified, said.index)
+    # Answered always: an earlier answer may be lost, and a leader that hears from nobody steps down.
+    s.verified = max(s.verified, s.log.base_index)
     acknowledge(s, above=s.head.height)
+
+
+def _begin_behind(s: State, peer: MemberId, said: Install) -> bool:
+    """Let the log begin where the leader's does; False for an offence."""
+    if said.index <= s.commit_index:
+        s.fault(peer, "install_overwrites", index=said.index)
+        return False
+    s.incoming.clear()
+    s.log.start_behind(said.index, said.entry_term, said.height)
+    s.persist(Installed(s.epoch, said.index, said.entry_term, said.height))
+    s.commit_index = max(s.commit_index, said.index)
+    s.report("log_installed", index=said.index, height=said.height)
+    s.drop_rivals()
+    return True

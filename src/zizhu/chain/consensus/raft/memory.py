@@ -9,6 +9,7 @@ from zizhu.chain.consensus.raft import election, endorsing, terms
 from zizhu.chain.consensus.raft.log import LogEntry
 from zizhu.chain.consensus.raft.messages import (
     Appended,
+    Barred,
     Endorsed,
     Endorsement,
     Forgotten,
@@ -20,7 +21,7 @@ from zizhu.chain.consensus.raft.messages import (
     Turned,
     record_codec,
 )
-from zizhu.chain.consensus.raft.state import LOG_KEPT, State
+from zizhu.chain.consensus.raft.state import LOG_KEPT, TERM_AHEAD_MAX, State
 from zizhu.chain.model.encoding import encode
 from zizhu.chain.model.ids import BlockHash, MemberId, OutcomeHash
 
@@ -44,12 +45,11 @@ def restore(s: State) -> None:
                 s.term = record.term
                 s.voted = None if record.voted is None else MemberId(record.voted)
             case Appended():
-                if record.index <= s.log.last_index:
-                    s.log.cut(record.index)
-                block = None if record.block is None else BlockHash(record.block)
-                s.log.append(LogEntry(record.term, record.height, block))
+                _replay(s, record)
             case Installed():
                 s.log.start_behind(record.index, record.term, record.height)
+            case Barred():
+                s.bar = record.term, record.index
             case Endorsed():
                 s.endorsed[record.height] = (BlockHash(record.block), OutcomeHash(record.outcome))
                 s.endorsed_up_to = max(s.endorsed_up_to, record.height)
@@ -63,13 +63,28 @@ def restore(s: State) -> None:
         endorsing.remember(s, certificate)
 
 
+def _replay(s: State, record: Appended) -> None:
+    """An entry of the vote log. One that stands there already was written again when the log was shortened, perhaps not
+    with all that follow: it cuts nothing off."""
+    block = None if record.block is None else BlockHash(record.block)
+    entry = LogEntry(record.term, record.height, block)
+    if s.log.at(record.index) == entry:
+        return
+    if record.index <= s.log.last_index:
+        s.log.cut(record.index)
+    s.log.append(entry)
+
+
 def _cut_what_is_not_held(s: State) -> None:
     """An entry whose block is not here was never whole on this disk (two files, of which a loss of power may spare
-    either), so it was acknowledged to nobody: the log ends below it."""
+    either), so it was acknowledged to nobody: the log ends below it. Except where certified blocks have overtaken the
+    log: what continued their rivals is not executed any more, may have been acknowledged, and matters to nobody."""
     for index in range(s.log.base_index + 1, s.log.last_index + 1):
         entry = s.log.at(index)
         assert entry is not None
         if entry.block is not None and entry.height > s.head.height and entry.block not in s.known:
+            if not s.holds_head():
+                s.overtaken_up_to = s.log.last_index
             s.log.cut(index)
             return
 
@@ -97,7 +112,7 @@ def remembered(s: State) -> tuple[bytes, ...]:
         match record:
             case RaftOpened():
                 kept.setdefault("opened", data)
-            case Turned() | Forgotten():
+            case Turned() | Forgotten() | Barred():
                 kept[type(record).__name__] = data
             case Endorsed():
                 if record.height > s.head.height - LOG_KEPT or record.height == s.endorsed_up_to:
@@ -152,12 +167,15 @@ def answer(s: State, peer: MemberId) -> None:
     """Tell a peer what it has shown this member of itself."""
     term, index = s.shown.get(peer, (0, 0))
     ends = s.log.last_term, s.log.last_index
-    s.send((peer,), RaftMemoryAnswer(s.epoch, s.newest.get(peer), term, index, *ends))
+    s.send((peer,), RaftMemoryAnswer(s.epoch, s.newest.get(peer), term, index, *ends, s.term))
 
 
 def receive(s: State, peer: MemberId, said: RaftMemoryAnswer) -> None:
     """Compare what a peer saw with the vote log. An endorsement counts only if this member's own key signed it."""
     if not s.recalling or s.lost:
+        return
+    if said.current > s.term + TERM_AHEAD_MAX:
+        s.fault(peer, "term_out_of_window", term=said.current)
         return
     if said.endorsement is not None:
         if not _is_ours(s, said.endorsement):
@@ -168,10 +186,12 @@ def receive(s: State, peer: MemberId, said: RaftMemoryAnswer) -> None:
         if newer or s.endorsed.get(said.endorsement.height, pair) != pair:
             lose(s, "newer_vote_shown")
             return
-    if said.term > s.term or (said.term == s.term and said.index > s.log.last_index):
+    reached = max(s.log.last_index, s.overtaken_up_to)
+    if said.term > s.term or (said.term == s.term and said.index > reached):
         lose(s, "newer_term_shown" if said.term > s.term else "longer_log_shown")
         return
     s.recalled[peer] = (said.last_term, said.last_index)
+    s.told_term = max(s.told_term, said.current)
     _enough(s)
 
 
@@ -204,16 +224,31 @@ def lose(s: State, reason: str) -> None:
 def recalled(s: State) -> None:
     """Enough peers have answered: take part. The first term of an epoch has its leader without an election."""
     s.recalling = False
+    # Whom it heard meanwhile may lead a term that this member is not in.
+    s.leader = None
     s.timer("recall", None)
-    s.bar = (0, 0) if s.log.last_index else max(s.recalled.values(), default=(0, 0))
+    told = (0, 0) if s.log.last_index else max(s.recalled.values(), default=(0, 0))
+    if told > s.bar:
+        s.bar = told
+        s.persist(Barred(s.epoch, *told))
     s.report("memory_confirmed", term=s.term)
     if not s.term:
-        s.term, s.voted = 1, s.first_leader()
-        s.persist(Turned(s.epoch, 1, s.voted))
-        if s.voted != s.me:
-            s.leader = s.voted
-        elif s.bar == (0, 0) and len(s.recalled) == len(s.others):
-            election.lead(s)
-            return
-    terms.arm(s)
-    endorsing.endorse_committed(s)
+        _begin_first_term(s)
+    if not s.leading:
+        terms.arm(s)
+        endorsing.endorse_committed(s)
+
+
+def _begin_first_term(s: State) -> None:
+    """Without a vote log: be in term 1, or in the newest term that was told of. In that one a vote may have been given
+    and forgotten with the disk: no other is given."""
+    if s.told_term > 1:
+        s.term, s.voted = s.told_term, s.me
+        s.persist(Turned(s.epoch, s.term, s.voted))
+        return
+    s.term, s.voted = 1, s.first_leader()
+    s.persist(Turned(s.epoch, 1, s.voted))
+    if s.voted != s.me:
+        s.leader = s.voted
+    elif s.bar == (0, 0) and len(s.recalled) == len(s.others):
+        election.lead(s)

@@ -123,7 +123,8 @@ class RaftMemoryQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, ta
 
 class RaftMemoryAnswer(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=23):
     """What the asker has shown the sender: its newest endorsement; the newest term in which it voted, led or followed,
-    and how far its log was durable then. The sender's own log ends with (`last_term`, `last_index`)."""
+    and how far its log was durable then. The sender's own log ends with (`last_term`, `last_index`), and it is in term
+    `current`."""
 
     epoch: Count
     endorsement: Endorsement | None
@@ -131,6 +132,7 @@ class RaftMemoryAnswer(msgspec.Struct, frozen=True, array_like=True, gc=False, t
     index: Count
     last_term: Count
     last_index: Count
+    current: Count
 
 
 Message = Ballot | BallotReply | Append | AppendReply | Install | Take | RaftMemoryQuery | RaftMemoryAnswer
@@ -182,6 +184,15 @@ class Installed(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=23):
     height: Count
 
 
+class Barred(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=26):
+    """This member began with an empty log when the newest one that it was told of ended with (`term`, `index`): until
+    its own is as new, it takes part only in the election of who has that much."""
+
+    epoch: Count
+    term: Count
+    index: Count
+
+
 class Endorsed(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=24):
     """This member is about to sign this block, and never another at its height."""
 
@@ -197,5 +208,5 @@ class Forgotten(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=25):
     reason: Name
 
 
-RaftRecord = RaftOpened | Turned | Appended | Installed | Endorsed | Forgotten
+RaftRecord = RaftOpened | Turned | Appended | Installed | Barred | Endorsed | Forgotten
 record_codec: Codec[RaftRecord] = Codec(RaftRecord, what="vote log record", bytes_max=4096)

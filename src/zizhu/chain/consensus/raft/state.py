@@ -111,7 +111,11 @@ class State:
     recalling: bool = True
     recalled: dict[MemberId, tuple[int, int]] = field(default_factory=dict)
     """Who has answered, and the (term, index) with which the log ends there."""
+    told_term: int = 0
+    """The newest term of those who have answered."""
     asked: int = 0
+    overtaken_up_to: int = 0
+    """How far the log went on the disk, if it was cut because certified blocks had overtaken its end."""
     bar: tuple[int, int] = (0, 0)
     """A member that starts with an empty log may have forgotten a longer one: it takes part only in the election of
     who is as up to date as the newest log it was told of, as if that were its own."""
@@ -155,6 +159,12 @@ class State:
             place = index - self.incoming[0][0]
             return self.incoming[place][1].term if 0 <= place < len(self.incoming) else None
         return self.log.term_at(index)
+
+    def holds_head(self) -> bool:
+        """Whether the certified head stands in the log or below its beginning. If not, the log is too short for it, or
+        holds what was overtaken: its own entries from there on are never committed."""
+        log, head = self.log, self.head
+        return log.base_height >= head.height or log.index_of(head.height, head.block) is not None
 
     def tip(self) -> Ready:
         """The newest block of the log, on which a leader builds."""
