@@ -73,6 +73,22 @@ def test_four_members_from_nothing_and_again(tmp_path: Path) -> None:
         assert up.left() == []
 
 
+def test_a_raft_network_is_ready_when_it_has_a_leader(tmp_path: Path) -> None:
+    """`up --engine raft` founds three members; "ready" is said when all take part under one leader, also when a network
+    that has blocks is resumed; `status` speaks of terms."""
+    directory = tmp_path / "net"
+    for _ in range(2):
+        with Up(directory, "--engine", "raft") as up:
+            up.ready()
+            said = rows(directory)
+            assert [row["state"] for row in said] == ["voting"] * 3
+            assert len({row["leader"] for row in said}) == 1 and said[0]["leader"] != "–"
+            assert "term" in zizhu("status", "--dir", str(directory)).stdout
+            assert up.end() == 0
+    again = zizhu("up", "--dir", str(directory), "--engine", "pbft")
+    assert (again.returncode, "--engine raft" in again.stderr) == (2, True)
+
+
 def test_node_stop_and_start(tmp_path: Path) -> None:
     """`zizhu node stop` stops one member, which stays stopped and is shown as down; `node start` brings it back."""
     directory = tmp_path / "net"
@@ -87,6 +103,7 @@ def test_node_stop_and_start(tmp_path: Path) -> None:
         assert done.returncode == 0
         up.members()[2].in_state("voting", within_s=60)
         assert up.pids()["node3"] == json.loads(done.stdout)["pid"]
+        assert "already" in zizhu("node", "start", "node3", "--dir", str(directory)).stdout
         assert zizhu("node", "stop", "node9", "--dir", str(directory)).returncode == 2
         assert up.end() == 0
     assert zizhu("node", "stop", "node3", "--dir", str(directory)).returncode == 1, "no `zizhu up` runs"
@@ -185,13 +202,16 @@ def test_a_second_one_on_the_folder_is_refused(tmp_path: Path) -> None:
     ("options", "code"),
     [
         (("--members", "3"), "up.members"),
+        (("--members", "200"), "up.members"),
         (("--members", "2", "--engine", "solo"), "up.members"),
+        (("--members", "2", "--engine", "raft"), "up.members"),
+        (("--port", "65530"), "network.listen"),
         (("--engine", "raffle"), "plugin.unknown"),
         (("--suite", "rot13"), "plugin.unknown"),
     ],
 )
 def test_what_cannot_be_founded_is_refused(tmp_path: Path, options: tuple[str, ...], code: str) -> None:
-    """A PBFT network below four members, and an engine or suite that nobody knows: exit code 2, cause and fix in both
+    """A network of too few or too many members, ports that there are not, an engine or suite that nobody knows: exit code 2, cause and fix in both
     languages, and no folder is left behind."""
     directory = tmp_path / "net"
     for language in ("en", "zh"):

@@ -288,6 +288,7 @@ def test_asked_wrongly_is_two(quick: Network4, tmp_path: Path) -> None:
         (["proof", "7", "--out", tmp_path / "p"], "voucher.unknown"),
         (["verify", file, tmp_path / "none"], "voucher.unreadable"),
         (["verify", file, file, "--trust", "abc"], "sdk.ledger_id"),
+        (["verify", file, "--strength", "crash"], "voucher.only_with_proof"),
         (["transfer", "1", "--to", "nobody"], "voucher.unknown"),
     ):
         done = quick.zizhu(*arguments)

@@ -83,7 +83,10 @@ def _order(act: str, name: str, directory: Directory, *, as_json: bool, language
         raise typer.Exit(1)
     pid = answer.get("pid")
     if act == "start":
-        text = speaker.say(f"{name} started, pid {pid}", f"{name} 已启动,进程号 {pid}")
+        if answer.get("was_running"):
+            text = speaker.say(f"{name} was running already, pid {pid}", f"{name} 已在运行,进程号 {pid}")
+        else:
+            text = speaker.say(f"{name} started, pid {pid}", f"{name} 已启动,进程号 {pid}")
     else:
         text = speaker.say(f"{name} stopped", f"{name} 已停止")
     speaker.emit({"name": name, "ok": True, "pid": pid}, text)

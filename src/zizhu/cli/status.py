@@ -18,6 +18,7 @@ app = typer.Typer(help="Members, heights, leader · 成员、高度、主节点"
 STATES = {
     "voting": ("voting", "投票中", "green"),
     "changing view": ("changing view", "更换视图", "yellow"),
+    "electing": ("electing", "选举中", "yellow"),
     "syncing": ("syncing", "同步中", "yellow"),
     "starting": ("starting", "启动中", "yellow"),
     "silent": ("silent", "沉默", "red"),
@@ -70,10 +71,10 @@ def gather(network: Network, pids: dict[str, object]) -> list[dict[str, object]]
             "state": "no answer" if pids.get(place.name) else "down",
         }
         if status is not None:
-            keys = ("pid", "state", "reason", "view", "leader_name", "height", "block", "outcome", "root_height")
+            keys = ("pid", "state", "reason", "engine", "view", "leader_name", "height", "block", "outcome")
             row |= {key: status[key] for key in keys}
-            row["leader"] = row.pop("leader_name")
-            row["pool"] = status["pool_transactions"]
+            row["leader"] = row.pop("leader_name") or "–"
+            row |= {"root_height": status["root_height"], "pool": status["pool_transactions"]}
         rows.append(row)
     return rows
 
@@ -83,7 +84,10 @@ def table_of(rows: list[dict[str, object]], speaker: Terminal) -> Table:
     narrow = speaker.out.width < WIDE
     digits = 8 if narrow else 12
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1 if narrow else 2, 0, 0))
+    terms = any(row.get("engine") == "raft" for row in rows)
     for name, english, chinese, right in COLUMNS:
+        if name == "view" and terms:
+            english, chinese = "term", "任期"  # noqa: PLW2901
         if not (narrow and name in WIDE_ONLY):
             table.add_column(speaker.say(english, chinese), justify="right" if right else "left", no_wrap=True)
     for row in rows:
@@ -111,15 +115,21 @@ def silences(rows: list[dict[str, object]], speaker: Terminal) -> list[str]:
     return lines
 
 
-def too_few(rows: list[dict[str, object]], network: Network, speaker: Terminal) -> list[str]:
-    """That no new block can come, when fewer members vote than have to sign it."""
+def members_needed(network: Network) -> int:
+    """How many members must take part for new blocks."""
+    size = len(network.members)
     match network.engine:
         case "solo":
-            needed = 1
+            return 1
         case "raft":
-            needed = majority(len(rows))
+            return majority(size)
         case _:
-            needed = quorum(len(rows))
+            return quorum(size)
+
+
+def too_few(rows: list[dict[str, object]], network: Network, speaker: Terminal) -> list[str]:
+    """That no new block can come, when fewer members vote than have to sign it."""
+    needed = members_needed(network)
     up = sum(row["state"] not in ("down", "no answer", "silent") for row in rows)
     if up >= needed:
         return []

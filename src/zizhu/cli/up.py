@@ -29,7 +29,7 @@ from zizhu.chain.storage.atomic_file import make_folder
 from zizhu.chain.storage.lock import lock_folder
 from zizhu.cli.reach import get, statuses
 from zizhu.cli.status import gather as gather_rows
-from zizhu.cli.status import table_of
+from zizhu.cli.status import members_needed, table_of
 from zizhu.cli.terminal import DEFAULT_DIRECTORY, Directory, Language, Terminal, terminal
 from zizhu.cloud.nodes.founding import Plan, check_plan, found
 from zizhu.cloud.nodes.network import Network, network_path, read_network, read_passphrase_file
@@ -78,7 +78,7 @@ def up(
     members: Annotated[int | None, typer.Option(help="How many members (default 4; raft 3, solo 1) · 成员数")] = None,
     suite: Annotated[str | None, typer.Option(help="guomi (default) | international · 密码套件")] = None,
     engine: Annotated[str | None, typer.Option(help="pbft (default) | raft | solo · 共识引擎")] = None,
-    port: Annotated[int, typer.Option(help="First port; default: free ones · 起始端口")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="First port; default: free ones · 起始端口")] = 0,
     samples: Annotated[bool, typer.Option("--samples", help="Register sample vouchers · 登记示例凭证")] = False,
     once: Annotated[bool, typer.Option("--once", help="End when ready · 就绪后退出")] = False,
     no_restart: Annotated[bool, typer.Option("--no-restart", help="Leave a dead member dead · 不重启成员")] = False,
@@ -106,7 +106,7 @@ def _check_wish(wish: Wish) -> None:
         return
     plugins.load("zizhu.crypto", wish.suite or "guomi")
     plugins.load("zizhu.consensus", wish.engine or "pbft")
-    check_plan(members=_members(wish), engine=wish.engine or "pbft")
+    check_plan(members=_members(wish), engine=wish.engine or "pbft", port=wish.port)
 
 
 def _members(wish: Wish) -> int:
@@ -119,6 +119,14 @@ def _network(wish: Wish, speaker: Terminal) -> Network:
     if network_path(wish.directory).exists():
         network = read_network(wish.directory)
         _check_same(wish, network)
+        count, terms = len(network.members), f"{network.suite}, {network.engine}"
+        speaker.err.print(
+            speaker.say(
+                f"resuming the ledger of {count} members ({terms}) in {wish.directory}",
+                f"正在恢复 {wish.directory} 中 {count} 个成员的账本({terms})",
+            ),
+            markup=False,
+        )
         return network
     suite = cast(Suite, plugins.load("zizhu.crypto", wish.suite or "guomi"))
     plan = Plan("zizhu", members, suite, engine, wish.port, _contracts(), Parameters())
@@ -141,13 +149,14 @@ def _network(wish: Wish, speaker: Terminal) -> Network:
 def _check_same(wish: Wish, network: Network) -> None:
     """A second `up` resumes; it does not change what the members agreed on."""
     asked = [
-        (wish.members, len(network.members)),
-        (wish.suite, network.suite),
-        (wish.engine, network.engine),
+        ("--members", wish.members, len(network.members)),
+        ("--suite", wish.suite, network.suite),
+        ("--engine", wish.engine, network.engine),
     ]
-    for wanted, is_ in asked:
+    for option, wanted, is_ in asked:
         if wanted is not None and wanted != is_:
-            raise AskedWrongly(OTHER_NETWORK, directory=wish.directory, found=is_, asked=wanted)
+            asked_for, found_there = f"{option} {wanted}", f"{option} {is_}"
+            raise AskedWrongly(OTHER_NETWORK, directory=wish.directory, found=found_there, asked=asked_for)
 
 
 def _contracts() -> tuple[GenesisContract, ...]:
@@ -202,18 +211,30 @@ def _watcher(told: list[str], speaker: Terminal, *, restart: bool) -> Callable[[
 
 
 async def _until_ready(wish: Wish, network: Network) -> None:
-    """Returns once every member answers, has a block and is linked to all others."""
+    """Returns once every member answers, has a block, and takes part under a leader that it knows. One whose key is
+    silent for ever is not waited for, as long as the others are enough."""
     deadline = time.monotonic() + READY_WITHIN_S
     reason = ""
     while time.monotonic() < deadline:
         said = await asyncio.to_thread(statuses, network, timeout_s=1.0)
         silent = [name for name, status in said.items() if status is None]
-        early = [name for name, status in said.items() if status is not None and cast(int, status.get("height", 0)) < 1]
-        if not silent and not early:
+        answers = {name: status for name, status in said.items() if status is not None}
+        early = [name for name, status in answers.items() if cast(int, status.get("height", 0)) < 1]
+        apart = [name for name, status in answers.items() if status["state"] not in ("voting", "silent")]
+        voting = sum(status["state"] == "voting" for status in answers.values())
+        if not (silent or early or apart) and voting >= members_needed(network):
             return
-        reason = f"no answer from {', '.join(silent)}" if silent else f"no block at {', '.join(early)}"
+        reason = _why_not(silent, early, apart)
         await asyncio.sleep(POLL_S)
     raise OperatingFault(NOT_READY, seconds=int(READY_WITHIN_S), reason=reason, directory=wish.directory)
+
+
+def _why_not(silent: list[str], early: list[str], apart: list[str]) -> str:
+    """The first thing that a network lacks to be ready, with a few names."""
+    for what, names in (("no answer from", silent), ("no block at", early), ("no part taken by", apart)):
+        if names:
+            return f"{what} {', '.join(names[:4])}{f' and {len(names) - 4} more' if len(names) > 4 else ''}"
+    return "too few members take part"
 
 
 async def _show(wish: Wish, network: Network, supervisor: Supervisor, speaker: Terminal, began: float) -> None:
@@ -291,8 +312,10 @@ def live_line(network: Network, said: dict[str, dict[str, object] | None], speak
     best = max(known, key=lambda status: cast(int, status["height"]))
     dots = "".join(f"[{'red' if place.name in down else 'green'}]●[/]" for place in network.members)
     missing = f" [red]{', '.join(down[:3])}{' …' if len(down) > 3 else ''}[/]" if down else ""
+    turn = speaker.say("term", "任期") if network.engine == "raft" else speaker.say("view", "视图")
+    leader = best["leader_name"] or "–"
     text = speaker.say(
-        f"height {best['height']} · leader {best['leader_name']} · view {best['view']} · Ctrl-C stops",
-        f"高度 {best['height']} · 主节点 {best['leader_name']} · 视图 {best['view']} · Ctrl-C 停止",
+        f"height {best['height']} · leader {leader} · {turn} {best['view']} · Ctrl-C stops",
+        f"高度 {best['height']} · 主节点 {leader} · {turn} {best['view']} · Ctrl-C 停止",
     )
     return f"{dots}{missing}  {text}"

@@ -60,6 +60,13 @@ WHAT_TO_VERIFY = ErrorCode(
     "不清楚要校验什么",
     "请给出 FILE、FILE PROOF,或只给出 --index INDEX",
 )
+ONLY_WITH_PROOF = ErrorCode(
+    "voucher.only_with_proof",
+    "--trust and --strength say what a proof must have, and no proof is given",
+    "give FILE PROOF, or leave the options out: without a proof several members are asked",
+    "--trust 与 --strength 是对证明的要求,而此处没有给出证明",
+    "请给出 FILE PROOF,或去掉这些选项:没有证明时将询问多个成员",
+)
 BAD_OUT = ErrorCode(
     "voucher.out",
     "{path} cannot be written: {reason}",
@@ -362,6 +369,8 @@ def verify(
     with _speaking(language, as_json=as_json) as speaker:
         if (file is None) == (index is None) or (proof_path is not None and index is not None):
             raise AskedWrongly(WHAT_TO_VERIFY)
+        if proof_path is None and (trust is not None or strength is not None):
+            raise AskedWrongly(ONLY_WITH_PROOF)
         if file is not None and proof_path is not None:
             trusted = _trust(directory, trust, strength)
             answer = _offline(file, proof_path, trusted)

@@ -195,12 +195,13 @@ Effect = Send | SetTimer | Persist | Sign | Report | Build | Execute | Commit | 
 
 @dataclass(frozen=True, slots=True)
 class EngineStatus:
-    """What `zizhu status` shows. `voting` is False for a member that lost its memory or still asks for it."""
+    """What `zizhu status` shows: `view` is the view, or the term under Raft; `leader` is None while none is known.
+    `voting` is False for a member that lost its memory or still asks for it."""
 
     engine: str
     view: int
     active: bool
-    leader: MemberId
+    leader: MemberId | None
     voting: bool
     reason: str
 

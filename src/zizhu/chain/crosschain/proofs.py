@@ -67,8 +67,9 @@ BOUND = Check(
 CERTIFICATE = Check("certificate", "{cause}", "{cause_zh}")
 STRENGTH = Check(
     "strength",
-    "the certificate is of strength {found}, and {demanded} is demanded",
-    "证书强度为 {found},而要求的强度为 {demanded}",
+    "the certificate is of strength {found}, and {demanded} is demanded; where the members of that ledger are trusted "
+    "that far, --strength {found} is enough",
+    "证书强度为 {found},而要求的强度为 {demanded};若信任该账本成员至此程度,可使用 --strength {found}",
 )
 
 _RANK = {Strength.SINGLE: 0, Strength.CRASH: 1, Strength.BYZANTINE: 2}

@@ -26,9 +26,10 @@ class PeerStatus(msgspec.Struct, frozen=True):
 
 
 class NodeStatus(msgspec.Struct, frozen=True):
-    """What `zizhu status` and the page show of one member. Ids are hex. `state` is one word: "starting",
-    "syncing", "voting", "changing view", "silent" (lost memory), "stopping"; `reason` says why when it is not
-    voting. `signatures_verified` counts clients' signatures checked since the start, good and bad."""
+    """What `zizhu status` and the page show of one member. Ids are hex. `state` is one word: "starting", "syncing",
+    "voting", "changing view" (under Raft "electing"), "silent" (lost memory), "stopping"; `reason` says why when it is
+    not voting. `view` is the term under Raft; `leader` is "" while none is known. `signatures_verified` counts clients'
+    signatures checked since the start, good and bad."""
 
     name: str
     organisation: str

@@ -332,7 +332,7 @@ class NodeMachine:
             # Perhaps this member left the view for what only it holds: who handed it in may be gone.
             self._bring(self.others, list(self.pool.take(BROUGHT_MAX)))
         leader = said.leader
-        if leader == self.me:
+        if leader is None or leader == self.me:
             return
         passed = self.pool.passed_over(self._now.monotonic_ms, limit_ms)
         self._bring((leader,), [each.parsed for each in passed])

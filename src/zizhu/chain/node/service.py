@@ -85,8 +85,8 @@ class RunningNode:
             state=state,
             reason=reason,
             view=said.view,
-            leader=said.leader.hex(),
-            leader_name=self._names[said.leader][0],
+            leader="" if said.leader is None else said.leader.hex(),
+            leader_name="" if said.leader is None else self._names[said.leader][0],
             height=seen.height,
             block=seen.block.hex(),
             outcome=seen.outcome_hash.hex(),
@@ -126,7 +126,9 @@ class RunningNode:
             return ("starting", "") if said.reason == "recalling" else ("silent", said.reason)
         if machine.sync.question is not None:
             return "syncing", ""
-        return ("voting", "") if said.active else ("changing view", "")
+        if said.active:
+            return "voting", ""
+        return ("electing", "") if said.engine == "raft" else ("changing view", "")
 
     async def submit(self, raws: tuple[bytes, ...]) -> tuple[Accepted | Rejected, ...]:
         """Hand in submissions; one outcome each. Accepted is not final."""

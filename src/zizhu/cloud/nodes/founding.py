@@ -16,6 +16,7 @@ from zizhu.chain.crypto.hashing import ledger_id
 from zizhu.chain.crypto.keystore import COST_OF_MACHINES, StoredKey, read_key, write_key
 from zizhu.chain.crypto.port import Suite
 from zizhu.chain.ledger.genesis import Founding, build_genesis, encode_genesis, sign_genesis, verify_signed_genesis
+from zizhu.chain.model import limits
 from zizhu.chain.model.epoch import Member, Parameters
 from zizhu.chain.model.errors import AskedWrongly, ErrorCode
 from zizhu.chain.model.genesis import Genesis, GenesisContract, Rule, SignedGenesis
@@ -36,14 +37,15 @@ from zizhu.cloud.nodes.network import (
 
 RULES = (Rule("admission", "ALL"), Rule("switch.raft-to-pbft", "MAJORITY"), Rule("switch.pbft-to-raft", "ALL"))
 HOST = "127.0.0.1"
-MEMBERS_MIN = {"pbft": 4, "raft": 3}
-"""The smallest network of an engine that survives the loss of a member."""
+PORT_MAX = 65_535
+MEMBERS = {"pbft": (4, limits.MEMBERS_MAX), "raft": (3, limits.MEMBERS_MAX), "solo": (1, 1)}
+"""The smallest network of an engine that survives the loss of a member, and the largest that a ledger may have."""
 
 MEMBER_COUNT = ErrorCode(
     "up.members",
-    "engine {engine} needs {needed}, {members} were asked for",
+    "engine {engine} takes {least} to {most} members, {members} were asked for",
     "use --members {suggested} with --engine {engine}",
-    "引擎 {engine} 需要 {needed},而请求的是 {members}",
+    "引擎 {engine} 需要 {least} 至 {most} 个成员,而请求的是 {members} 个",
     "请在 --engine {engine} 时使用 --members {suggested}",
 )
 HALF_FOUNDED = ErrorCode(
@@ -68,14 +70,16 @@ class Plan:
     parameters: Parameters
 
 
-def check_plan(*, members: int, engine: str) -> None:
-    """PBFT needs four members; Raft three, to survive one; solo has one. Raises AskedWrongly (`up.members`)."""
-    least = MEMBERS_MIN.get(engine, 1)
-    if members < least:
-        needed = f"at least {least} members"
-        raise AskedWrongly(MEMBER_COUNT, engine=engine, needed=needed, members=members, suggested=least)
-    if engine == "solo" and members != 1:
-        raise AskedWrongly(MEMBER_COUNT, engine=engine, needed="exactly 1 member", members=members, suggested=1)
+def check_plan(*, members: int, engine: str, port: int = 0) -> None:
+    """PBFT needs four members; Raft three, to survive one; solo has one. From `port` on there is room for two ports a
+    member. Raises AskedWrongly (`up.members`, `network.listen`)."""
+    least, most = MEMBERS.get(engine, (1, limits.MEMBERS_MAX))
+    if not least <= members <= most:
+        suggested = min(max(members, least), most)
+        raise AskedWrongly(MEMBER_COUNT, engine=engine, least=least, most=most, members=members, suggested=suggested)
+    last = port + 2 * members - 1
+    if port and last > PORT_MAX:
+        raise AskedWrongly(LISTEN, host=HOST, port=last, reason=f"ports end at {PORT_MAX}")
 
 
 def found(directory: Path, plan: Plan, progress: Callable[[str], None]) -> Network:
@@ -83,7 +87,7 @@ def found(directory: Path, plan: Plan, progress: Callable[[str], None]) -> Netwo
 
     Raises AskedWrongly (`up.members`, `up.half_founded`, `genesis.*`), OperatingFault (`network.listen`).
     """
-    check_plan(members=plan.members, engine=plan.engine)
+    check_plan(members=plan.members, engine=plan.engine, port=plan.port)
     if (directory / "nodes").exists():
         raise AskedWrongly(HALF_FOUNDED, directory=directory)
     names = [f"node{number}" for number in range(1, plan.members + 1)]

@@ -199,7 +199,9 @@ class Supervisor:
             elif name not in self._processes or act not in ("start", "stop"):
                 answer = {"ok": False, "reason": f"{act} {name}"}
             elif act == "start":
-                answer = {"ok": True, "pid": await self.start_member(name)}
+                before = self.pid(name)
+                pid = await self.start_member(name)
+                answer = {"ok": True, "pid": pid, "was_running": before == pid}
             else:
                 await self.stop_member(name)
                 answer = {"ok": True, "pid": 0}

@@ -123,10 +123,12 @@ function figuresOf(status, record, before) {
     { class: "figures" },
     figure(t("overview.height"), number(status.height), [t("overview.last"), " ", ago(status.time_ms)], status.height > before),
     figure(t("overview.members"), `${up} / ${record.members.length}`, t("overview.members.note")),
-    figure(t("overview.leader"), status.leader_name || "–", t("overview.view", { view: number(status.view) })),
+    figure(t("overview.leader"), status.leader_name || "–", t(status.engine === "raft" ? "overview.term" : "overview.view", { view: number(status.view) })),
     figure(t("overview.pool"), number(status.pool_transactions), pool),
   );
 }
+
+const ENGINES = { pbft: "PBFT", raft: "Raft", solo: "solo" };
 
 function isUp(member, status) {
   if (member.me) return true;
@@ -155,7 +157,7 @@ function membersOf(status, record) {
     { title: t("height"), class: "number", cell: (one) => (heightOf(one) ? number(heightOf(one)) : "–") },
     { title: t("member.id"), class: "wide number", cell: (one) => id(one.member) },
   ];
-  const note = t("members.note", { engine: record.engine.toUpperCase(), suite: t(`suite.${suiteName(record.suite)}`) });
+  const note = t("members.note", { engine: ENGINES[record.engine] ?? record.engine, suite: t(`suite.${suiteName(record.suite)}`) });
   const aside = h("span", { class: "small faint" }, note);
   return card(t("members"), aside, table(columns, record.members, { empty: "", caption: t("members") }));
 }

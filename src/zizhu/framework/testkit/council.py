@@ -330,7 +330,9 @@ class Council:
     def leader(self) -> Seat:
         """The leader of the first running member's view."""
         running = next(seat for seat in self.seats if not seat.down)
-        return self.by_id[running.engine.status().leader]
+        leader = running.engine.status().leader
+        assert leader is not None
+        return self.by_id[leader]
 
     # -- signed things -----------------------------------------------------------------------------------------
 

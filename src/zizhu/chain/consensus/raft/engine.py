@@ -124,8 +124,7 @@ class Raft:
     def status(self) -> EngineStatus:
         s = self._state
         reason = s.lost or ("recalling" if s.recalling else "")
-        leader = s.leader if s.leader is not None else s.first_leader()
-        return EngineStatus("raft", s.term, s.leader is not None, leader, s.voting, reason)
+        return EngineStatus("raft", s.term, s.leader is not None, s.leader, s.voting, reason)
 
     def remembered(self) -> tuple[bytes, ...]:
         """See `ConsensusEngine`."""
