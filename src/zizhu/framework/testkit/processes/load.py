@@ -5,13 +5,14 @@ waited for. Refuses to know members other than by the SDK. Run it with `python -
 """
 
 import argparse
+import contextlib
 import itertools
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -128,18 +129,22 @@ def work(setup: Setup) -> int:
 class Client:
     """A client process of a test, from `start` on."""
 
-    def __init__(self, directory: Path, folder: Path, number: int, *, threads: int, bundle: int) -> None:
-        self.log = folder / f"client{number}.jsonl"
-        self._errors = folder / f"client{number}.err"
+    def __init__(self, directory: Path, log: Path, number: int, *, threads: int, bundle: int) -> None:
+        self.log = log
+        self._errors = log.with_suffix(".err")
         command = [sys.executable, "-m", "zizhu.framework.testkit.processes.load", "--dir", str(directory)]
-        command += ["--name", f"client{number}", "--log", str(self.log), "--first", str(number)]
+        command += ["--name", log.stem, "--log", str(log), "--first", str(number)]
         command += ["--threads", str(threads), "--bundle", str(bundle)]
         with self._errors.open("ab") as errors:
             self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=errors, env=environment())
 
+    def signal(self, number: signal.Signals) -> None:
+        """Any signal."""
+        self._child.send_signal(number)
+
     def stop(self, *, within_s: float = 60.0) -> None:
         """SIGTERM; returns when all it sent was acknowledged. Raises AssertionError with what it complained of."""
-        self._child.send_signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         code = self._child.wait(timeout=within_s)
         complaint = self.complaint()
         assert code == 0 and not complaint, f"{self.log.stem} ended with {code}: {complaint}"
@@ -156,7 +161,10 @@ class Client:
 
 
 class Load:
-    """Several clients at work on one network; leaving the context ends them."""
+    """Several clients at work on one network; leaving the context ends them.
+
+    They take their notes under the names of their logs: two loads of one network stand in folders of other names.
+    """
 
     def __init__(
         self, consortium: Consortium, folder: Path, *, clients: int = 2, threads: int = 4, bundle: int = 64
@@ -164,7 +172,10 @@ class Load:
         folder.mkdir(parents=True, exist_ok=True)
         self._consortium = consortium
         directory = consortium.directory
-        self.clients = [Client(directory, folder, number, threads=threads, bundle=bundle) for number in range(clients)]
+        logs = [folder / f"{folder.name}{number}.jsonl" for number in range(clients)]
+        self.clients = [
+            Client(directory, log, number, threads=threads, bundle=bundle) for number, log in enumerate(logs)
+        ]
 
     def __enter__(self) -> "Load":
         return self
@@ -198,6 +209,15 @@ class Load:
         what = f"every client is told of {count} more transactions than {before}"
         until(look, what, within_s=within_s, explain=self._describe)
         return self.acknowledged()[-1].at_ms
+
+    @contextlib.contextmanager
+    def resting(self) -> Iterator[None]:
+        """The clients stand still, so that the members have nothing to do but to be read."""
+        for client in self.clients:
+            client.signal(signal.SIGSTOP)
+        yield
+        for client in self.clients:
+            client.signal(signal.SIGCONT)
 
     def stop(self) -> list[Acknowledged]:
         """Ends the load in an orderly way; everything that was ever acknowledged."""
