@@ -16,7 +16,6 @@ from zizhu.framework.testkit.processes.member import MemberProcess, environment
 from zizhu.framework.testkit.processes.up import is_member
 from zizhu.framework.testkit.processes.waiting import until
 
-
 under_each_engine = pytest.mark.parametrize("consortium", ["pbft", "raft"], indirect=True)
 
 
