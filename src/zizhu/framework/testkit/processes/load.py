@@ -59,7 +59,11 @@ class Setup:
 
 
 class Author:
-    """One account of a client: its calls, in turn single and bundled."""
+    """One account of a client: its calls, in turn single and bundled, each handed in at its own member first.
+
+    A client of the SDK stays with a member that answers: after some faults all would have come to one member, and
+    once that one was cut off nobody gave the others anything to do.
+    """
 
     def __init__(self, setup: Setup, network: Network, number: int) -> None:
         suite = known_suite(network.suite)
@@ -72,15 +76,16 @@ class Author:
         self._nonces = NonceAllocator(path, account=self._account.id, ledger=self._target.ledger)
         places = network.members[(setup.first + number) % len(network.members) :] + network.members
         urls = list(dict.fromkeys(place.url for place in places))
-        self._client = LedgerClient([HttpMember(url) for url in urls])
+        self._members = [HttpMember(url) for url in urls]
 
     def once(self, log: AcknowledgedLog, lock: threading.Lock, turn: int) -> None:
         """Sign, send, wait until final, write down."""
-        height = self._client.ask(lambda member: member.status(), patience_ms=PATIENCE_MS).height
+        client = LedgerClient(self._members)
+        height = client.ask(lambda member: member.status(), patience_ms=PATIENCE_MS).height
         self._nonces.expire(height)
         refused = turn % REFUSED_EVERY == REFUSED_EVERY - 1
         signed = self._sign(turn, height + LIFETIME_BLOCKS, "refuse" if refused else NOTE)
-        finals = self._client.send(signed, patience_ms=PATIENCE_MS)
+        finals = client.send(signed, patience_ms=PATIENCE_MS)
         with lock:
             log.write(finals, name=self.name, at_ms=now_ms())
         self._nonces.settle(signed.nonces)
