@@ -146,9 +146,8 @@ def test_a_follower_that_is_cut_off(consortium: LinkedConsortium, load: Load, hi
     links, away = consortium.links, follower(consortium)
     others, around, began = others_of(consortium, away), links.around(away.name), consortium.height()
     links.cut(around)
-    refused(consortium, around, 1)
-    stood = away.height
     grow(consortium, others, by=20, within_s=30.0)
+    stood = away.height
     refused(consortium, around, 3)
     gone_on = consortium.height()
     assert away.height == stood < gone_on
@@ -187,9 +186,9 @@ def test_a_network_that_is_split(consortium: LinkedConsortium, load: Load, histo
     links, names = consortium.links, [member.name for member in consortium.members]
     across = links.across(names[:2], names[2:]) if len(names) == 4 else links.all
     links.cut(across)
-    refused(consortium, across, 3)
-    heights = [member.height for member in consortium.members]
     refused(consortium, across, 4)
+    heights = [member.height for member in consortium.members]
+    refused(consortium, across, 3)
     assert [member.height for member in consortium.members] == heights
     told = load.acknowledged()
     assert all(each.height <= max(heights) for each in told)
