@@ -44,9 +44,10 @@ def clients(consortium: LinkedConsortium, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def load(consortium: LinkedConsortium, clients: Load) -> Iterator[Load]:
-    """The clients, on links that stand, all of them, and are well."""
+    """The clients, on links that stand, all of them, and are well. The rest that ended an earlier test is over."""
     consortium.linked()
     clients.goes_on(5)
+    consortium.grows(2)
     yield clients
     consortium.links.heal()
 
