@@ -43,7 +43,7 @@ golden: setup-dev  ## record a golden chain into tests/golden
 bench: setup  ## figures of this machine: a workload on four members
 	@$(VENV)/bin/zizhu bench $(ARGS)
 
-chaos: setup-dev  ## members of a real network killed under load
+chaos: setup-dev  ## members of a real network killed, cut off, split and slowed down under load
 	@$(PY) -m pytest tests -m "process and not long" $(ARGS)
 
 long: setup-dev  ## PART=simulation|kills|malformed|crosschecks MINUTES=n; adds its counts to tests/long

@@ -22,11 +22,11 @@ from zizhu.framework.sdk.transactions import (
     sign_bundle,
     sign_single,
 )
-from zizhu.framework.testkit.history import History, as_json, longest_silence_ms, notes_of
+from zizhu.framework.testkit.history import History, as_json, longest_silence_ms
 from zizhu.framework.testkit.processes.consortium import Consortium, register_consortium
-from zizhu.framework.testkit.processes.ledger import COUNT, REGISTER, register_id
+from zizhu.framework.testkit.processes.ledger import register_id
 from zizhu.framework.testkit.processes.load import Load
-from zizhu.framework.testkit.processes.member import MemberProcess
+from zizhu.framework.testkit.processes.verdict import checked, noted, settled
 from zizhu.framework.testkit.processes.waiting import now_ms, until
 
 FAILOVER_MS_MAX = 3 * 2_000
@@ -58,32 +58,6 @@ def load(consortium: Consortium, tmp_path: Path) -> Iterator[Load]:
     with Load(consortium, tmp_path / "clients") as made:
         made.goes_on()
         yield made
-
-
-def checked(consortium: Consortium, load: Load, history: History) -> None:
-    """What is acknowledged so far is on every member, once."""
-    acknowledged = load.acknowledged()
-    history.extend(consortium.members, min(member.height for member in consortium.members))
-    assert history.check(acknowledged) > 0
-
-
-def settled(consortium: Consortium, load: Load, history: History) -> None:
-    """The load ends; all members come to one outcome, and the register counted what the clients counted."""
-    acknowledged = load.stop()
-    status = consortium.equal()
-    history.extend(consortium.members, int(str(status["height"])))
-    assert history.check(acknowledged) == len(acknowledged) > 0
-    for name, count in notes_of(acknowledged).items():
-        for member in consortium.members:
-            assert noted(member, name) == count, f"{name} at {member.name}"
-
-
-def noted(member: MemberProcess, name: str) -> object:
-    """How many notes the register holds under a name, as one member says."""
-    asked = {"contract": REGISTER, "method": COUNT, "arguments": [name]}
-    found = member.ask("POST", "/api/v1/query", asked, timeout_s=20.0)
-    assert found is not None
-    return found["value_json"]
 
 
 def said(**values: object) -> None:

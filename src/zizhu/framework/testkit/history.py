@@ -164,9 +164,9 @@ class History:
             checked += 1
         return checked
 
-    def gap_ms(self, since: int) -> int:
-        """The longest time between two blocks one after the other, from the first above height `since` on."""
-        heights = sorted(height for height in self.times_ms if height >= since)
+    def gap_ms(self, since: int, to: int | None = None) -> int:
+        """The longest time between two blocks one after the other, from height `since` to `to`, or to the last."""
+        heights = sorted(height for height in self.times_ms if since <= height <= (self.height if to is None else to))
         return max((self.times_ms[b] - self.times_ms[a] for a, b in itertools.pairwise(heights)), default=0)
 
 

@@ -118,5 +118,10 @@ class Consortium:
 
 def register_consortium(directory: Path, *, suite: str = "guomi", engine: str = "pbft") -> Consortium:
     """A consortium with the register on its ledger, four members, three under Raft, one under solo; nothing runs."""
+    return Consortium(directory, found_register(directory, suite=suite, engine=engine))
+
+
+def found_register(directory: Path, *, suite: str, engine: str) -> Network:
+    """The network of `register_consortium`."""
     members = {"raft": 3, "solo": 1}.get(engine, 4)
-    return Consortium(directory, found_register_network(directory, members=members, suite=suite, engine=engine))
+    return found_register_network(directory, members=members, suite=suite, engine=engine)

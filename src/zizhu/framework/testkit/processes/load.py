@@ -5,13 +5,14 @@ waited for. Refuses to know members other than by the SDK. Run it with `python -
 """
 
 import argparse
+import contextlib
 import itertools
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -58,7 +59,11 @@ class Setup:
 
 
 class Author:
-    """One account of a client: its calls, in turn single and bundled."""
+    """One account of a client: its calls, in turn single and bundled, each handed in at its own member first.
+
+    A client of the SDK stays with a member that answers: after some faults all would have come to one member, and
+    once that one was cut off nobody gave the others anything to do.
+    """
 
     def __init__(self, setup: Setup, network: Network, number: int) -> None:
         suite = known_suite(network.suite)
@@ -71,15 +76,16 @@ class Author:
         self._nonces = NonceAllocator(path, account=self._account.id, ledger=self._target.ledger)
         places = network.members[(setup.first + number) % len(network.members) :] + network.members
         urls = list(dict.fromkeys(place.url for place in places))
-        self._client = LedgerClient([HttpMember(url) for url in urls])
+        self._members = [HttpMember(url) for url in urls]
 
     def once(self, log: AcknowledgedLog, lock: threading.Lock, turn: int) -> None:
         """Sign, send, wait until final, write down."""
-        height = self._client.ask(lambda member: member.status(), patience_ms=PATIENCE_MS).height
+        client = LedgerClient(self._members)
+        height = client.ask(lambda member: member.status(), patience_ms=PATIENCE_MS).height
         self._nonces.expire(height)
         refused = turn % REFUSED_EVERY == REFUSED_EVERY - 1
         signed = self._sign(turn, height + LIFETIME_BLOCKS, "refuse" if refused else NOTE)
-        finals = self._client.send(signed, patience_ms=PATIENCE_MS)
+        finals = client.send(signed, patience_ms=PATIENCE_MS)
         with lock:
             log.write(finals, name=self.name, at_ms=now_ms())
         self._nonces.settle(signed.nonces)
@@ -128,18 +134,22 @@ def work(setup: Setup) -> int:
 class Client:
     """A client process of a test, from `start` on."""
 
-    def __init__(self, directory: Path, folder: Path, number: int, *, threads: int, bundle: int) -> None:
-        self.log = folder / f"client{number}.jsonl"
-        self._errors = folder / f"client{number}.err"
+    def __init__(self, directory: Path, log: Path, number: int, *, threads: int, bundle: int) -> None:
+        self.log = log
+        self._errors = log.with_suffix(".err")
         command = [sys.executable, "-m", "zizhu.framework.testkit.processes.load", "--dir", str(directory)]
-        command += ["--name", f"client{number}", "--log", str(self.log), "--first", str(number)]
+        command += ["--name", log.stem, "--log", str(log), "--first", str(number)]
         command += ["--threads", str(threads), "--bundle", str(bundle)]
         with self._errors.open("ab") as errors:
             self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=errors, env=environment())
 
+    def signal(self, number: signal.Signals) -> None:
+        """Any signal."""
+        self._child.send_signal(number)
+
     def stop(self, *, within_s: float = 60.0) -> None:
         """SIGTERM; returns when all it sent was acknowledged. Raises AssertionError with what it complained of."""
-        self._child.send_signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         code = self._child.wait(timeout=within_s)
         complaint = self.complaint()
         assert code == 0 and not complaint, f"{self.log.stem} ended with {code}: {complaint}"
@@ -156,7 +166,10 @@ class Client:
 
 
 class Load:
-    """Several clients at work on one network; leaving the context ends them."""
+    """Several clients at work on one network; leaving the context ends them.
+
+    They take their notes under the names of their logs: two loads of one network stand in folders of other names.
+    """
 
     def __init__(
         self, consortium: Consortium, folder: Path, *, clients: int = 2, threads: int = 4, bundle: int = 64
@@ -164,7 +177,10 @@ class Load:
         folder.mkdir(parents=True, exist_ok=True)
         self._consortium = consortium
         directory = consortium.directory
-        self.clients = [Client(directory, folder, number, threads=threads, bundle=bundle) for number in range(clients)]
+        logs = [folder / f"{folder.name}{number}.jsonl" for number in range(clients)]
+        self.clients = [
+            Client(directory, log, number, threads=threads, bundle=bundle) for number, log in enumerate(logs)
+        ]
 
     def __enter__(self) -> "Load":
         return self
@@ -198,6 +214,15 @@ class Load:
         what = f"every client is told of {count} more transactions than {before}"
         until(look, what, within_s=within_s, explain=self._describe)
         return self.acknowledged()[-1].at_ms
+
+    @contextlib.contextmanager
+    def resting(self) -> Iterator[None]:
+        """The clients stand still, so that the members have nothing to do but to be read."""
+        for client in self.clients:
+            client.signal(signal.SIGSTOP)
+        yield
+        for client in self.clients:
+            client.signal(signal.SIGCONT)
 
     def stop(self) -> list[Acknowledged]:
         """Ends the load in an orderly way; everything that was ever acknowledged."""
