@@ -243,3 +243,29 @@ def test_time_of_the_machine_is_only_told() -> None:
     council.now = Instant(council.now.monotonic_ms + 3_600_000, council.now.wall_ms + 3_600_000)
     council.commit_one()
     assert {seat.head.height for seat in council.seats} == {2}
+
+
+def test_a_block_that_comes_during_a_change_of_view_does_not_end_it() -> None:
+    """The timer towards the next view runs once q members have asked for this one, and goes on when a block is synced
+    meanwhile: they only repeat themselves, and members that stop at different views would wait for ever."""
+    council = Council().start()
+    council.seats[1].down = True
+    running = [council.seats[position] for position in (0, 2, 3)]
+    for seat in running:
+        seat.wait_for(1)
+    council.mail.clear()
+    for seat in running:
+        seat.fire("view")
+    council.deliver()
+    assert [(seat.view, seat.active) for seat in running] == [(1, False)] * 3
+    assert all("view" in seat.timers for seat in running)
+    made = council.block(running[0].head.block, proposer=council.seats[0].id, count=1)
+    certificate = council.certificate(made, view=0)
+    for seat in running:
+        seat.held[made.ready.block] = made
+        seat.committed.append(certificate)
+        seat.tell(port.Synced(made.ready, certificate))
+        assert "view" in seat.timers
+        seat.fire("view")
+    council.deliver()
+    assert [(seat.view, seat.active) for seat in running] == [(2, True)] * 3

@@ -5,6 +5,7 @@ import pytest
 from zizhu.chain.consensus import port
 from zizhu.chain.consensus.raft.engine import build
 from zizhu.chain.consensus.raft.messages import (
+    Append,
     AppendReply,
     Ballot,
     BallotReply,
@@ -306,3 +307,30 @@ def test_an_empty_log_votes_for_who_is_as_new_as_what_it_was_told_of() -> None:
     council.deliver()
     assert "heartbeat" in holder.timers
     assert {seat.head.height for seat in (holder, empty, other)} == {2}
+
+
+def test_a_bar_that_nobody_can_reach_any_more_is_lowered() -> None:
+    """A member with an empty log was told of an entry that its leader held alone, and the leader's disk is lost. It goes
+    on asking: what n - majority + 1 of the others hold between them is enough to cover whatever it may have
+    acknowledged, so the rest can elect a leader again."""
+    council = Council(4, engine="raft", factory=build)
+    leader, barred, second, third = council.seats
+    for seat in council.seats:
+        seat.tell(port.Started())
+    council.deliver(lambda letter: not isinstance(letter.message, Append))
+    assert "heartbeat" in leader.timers and len(leader.log) > 2
+    council.mail.clear()
+    barred.restart()
+    council.deliver(lambda letter: {letter.source, letter.target} & {leader.id, second.id} != set()
+                    and letter.target != third.id and letter.source != third.id)  # fmt: skip
+    assert barred.engine.status().voting
+    leader.down = True
+    for _ in range(3):
+        for seat in (barred, second, third):
+            if "recall" in seat.timers:
+                seat.fire("recall")
+        council.deliver()
+    council.pass_ms(5_000)
+    second.fire("election")
+    council.deliver()
+    assert {seat.head.height for seat in (barred, second, third)} == {1}

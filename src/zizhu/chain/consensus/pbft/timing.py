@@ -61,9 +61,12 @@ def arm_view_timer(s: State) -> None:
 
 
 def restart_view_timer(s: State) -> None:
-    """Start the view timer afresh."""
+    """Start the view timer afresh. While the view is being changed the timer is that change's, and goes on: those who
+    have asked for the view repeat themselves, and a repetition would not start it again."""
+    if not s.active:
+        return
     s.view_timer = False
-    if s.active and s.voting and unfinished(s):
+    if s.voting and unfinished(s):
         arm_view_timer(s)
     else:
         s.out.append(SetTimer("view", None))

@@ -154,13 +154,15 @@ def begin(s: State) -> None:
 
 
 def ask(s: State) -> None:
-    """Ask those that have not answered, again and again until enough have."""
-    if not s.recalling or s.lost:
+    """Ask those that have not answered, again and again until enough have; a barred member goes on asking all."""
+    if s.lost or not (s.recalling or _is_barred(s)):
         return
-    s.send(tuple(member for member in s.others if member not in s.recalled), RaftMemoryQuery(s.epoch))
+    silent = tuple(member for member in s.others if member not in s.recalled)
+    s.send(silent if s.recalling else s.others, RaftMemoryQuery(s.epoch))
     s.timer("recall", QUERY_EVERY_MS)
-    s.asked += 1
-    _enough(s)
+    if s.recalling:
+        s.asked += 1
+        _enough(s)
 
 
 def answer(s: State, peer: MemberId) -> None:
@@ -172,7 +174,12 @@ def answer(s: State, peer: MemberId) -> None:
 
 def receive(s: State, peer: MemberId, said: RaftMemoryAnswer) -> None:
     """Compare what a peer saw with the vote log. An endorsement counts only if this member's own key signed it."""
-    if not s.recalling or s.lost:
+    if s.lost:
+        return
+    if not s.recalling:
+        if _is_barred(s):
+            s.recalled[peer] = (said.last_term, said.last_index)
+            _set_bar(s, min(s.bar, _told(s)))
         return
     if said.current > s.term + TERM_AHEAD_MAX:
         s.fault(peer, "term_out_of_window", term=said.current)
@@ -204,9 +211,32 @@ def _enough(s: State) -> None:
     elif s.me == s.first_leader() and s.asked <= ASKED_ALL:
         wanted = len(s.others)
     else:
-        wanted = len(s.others) + 2 - s.needed
+        wanted = _covering(s)
     if len(s.recalled) >= wanted:
         recalled(s)
+
+
+def _covering(s: State) -> int:
+    """n - majority + 1: of so many others one holds whatever this member and others have committed between them."""
+    return len(s.others) + 2 - s.needed
+
+
+def _told(s: State) -> tuple[int, int]:
+    """The least end of a log that covers what this member may have acknowledged: the greatest of the n - majority + 1
+    oldest ends that it was told of. What a single member holds alone was not acknowledged by a majority."""
+    ends = sorted(s.recalled.values())
+    return max(ends[: _covering(s)], default=(0, 0)) if len(ends) >= _covering(s) else max(ends, default=(0, 0))
+
+
+def _is_barred(s: State) -> bool:
+    """Whether the own log is not as new as the one that this member may have forgotten."""
+    return s.bar > (s.log.last_term, s.log.last_index)
+
+
+def _set_bar(s: State, bar: tuple[int, int]) -> None:
+    if bar != s.bar:
+        s.bar = bar
+        s.persist(Barred(s.epoch, *bar))
 
 
 def _is_ours(s: State, endorsement: Endorsement) -> bool:
@@ -226,11 +256,9 @@ def recalled(s: State) -> None:
     s.recalling = False
     # Whom it heard meanwhile may lead a term that this member is not in.
     s.leader = None
-    s.timer("recall", None)
-    told = (0, 0) if s.log.last_index else max(s.recalled.values(), default=(0, 0))
-    if told > s.bar:
-        s.bar = told
-        s.persist(Barred(s.epoch, *told))
+    if not s.log.last_index:
+        _set_bar(s, _told(s))
+    s.timer("recall", QUERY_EVERY_MS if _is_barred(s) else None)
     s.report("memory_confirmed", term=s.term)
     if not s.term:
         _begin_first_term(s)
@@ -250,5 +278,5 @@ def _begin_first_term(s: State) -> None:
     s.persist(Turned(s.epoch, 1, s.voted))
     if s.voted != s.me:
         s.leader = s.voted
-    elif s.bar == (0, 0) and len(s.recalled) == len(s.others):
+    elif len(s.recalled) == len(s.others) and not any(index for _, index in s.recalled.values()):
         election.lead(s)

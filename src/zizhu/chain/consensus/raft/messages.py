@@ -185,8 +185,8 @@ class Installed(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=23):
 
 
 class Barred(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=26):
-    """This member began with an empty log when the newest one that it was told of ended with (`term`, `index`): until
-    its own is as new, it takes part only in the election of who has that much."""
+    """This member began with an empty log, and may have forgotten one that ended with (`term`, `index`): until its own
+    is as new, it takes part only in the election of who has that much. The newest such record holds."""
 
     epoch: Count
     term: Count

@@ -118,7 +118,7 @@ class State:
     """How far the log went on the disk, if it was cut because certified blocks had overtaken its end."""
     bar: tuple[int, int] = (0, 0)
     """A member that starts with an empty log may have forgotten a longer one: it takes part only in the election of
-    who is as up to date as the newest log it was told of, as if that were its own."""
+    who is as up to date as the log that covers it (`memory._told`), as if that were its own."""
     lost: str = ""
     opened: bool = False
     out: list[Effect] = field(default_factory=list)
