@@ -93,7 +93,7 @@ RAFT_BUGS: tuple[Bug, ...] = (
             ),
         ),
         kind="small-raft",
-        seed=16,
+        seed=45,
         check="agreement",
     ),
     Bug(
@@ -108,7 +108,7 @@ RAFT_BUGS: tuple[Bug, ...] = (
             ),
         ),
         kind="small-raft",
-        seed=5,
+        seed=15,
         check="log matching",
     ),
     Bug(
@@ -135,7 +135,7 @@ RAFT_BUGS: tuple[Bug, ...] = (
             Patch(RAFT + "terms", "follow", "assert term >= s.term", "s.term = min(s.term, term)"),
         ),
         kind="small-raft",
-        seed=5,
+        seed=7,
         check="a term ends those below it",
     ),
 )
