@@ -159,7 +159,7 @@ def commit_certified(s: State) -> None:
 
 def new_head(s: State, ready: Ready, certificate: Certificate) -> None:
     """The head moved to `ready`: forget what is below it and its rivals."""
-    s.head, s.head_certificate = ready, certificate
+    s.head = ready
     remember(s, certificate)
     s.by_height[ready.height] = ready.block
     gone = s.by_height.pop(ready.height - KEPT_BELOW_HEAD, None)

@@ -59,7 +59,6 @@ class Raft:
             me=setting.me,
             others=others,
             head=setting.head,
-            head_certificate=setting.head_certificate,
             dice=Dice(setting.seed),
         )
         self._state.by_height[setting.head.height] = setting.head.block

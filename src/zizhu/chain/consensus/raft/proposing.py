@@ -46,8 +46,8 @@ def built(s: State, event: Executed | None) -> None:
         s.waiting = Waiting(0, 0, s.waiting.unfinished)
         return
     s.known[event.ready.block] = event
-    last = s.tip()
-    if not s.leading or event.ready.parent != last.block:
+    # Only a leader's log is known to be executed up to its end.
+    if not s.leading or event.ready.parent != s.tip().block:
         return
     index = s.log.append(LogEntry(s.term, event.ready.height, event.ready.block))
     s.persist(Appended(s.epoch, index, s.term, event.ready.height, event.ready.block))

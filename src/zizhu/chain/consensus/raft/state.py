@@ -63,7 +63,6 @@ class State:
     me: MemberId
     others: tuple[MemberId, ...]
     head: Ready
-    head_certificate: Certificate | None
     dice: Dice
     now: Instant = Instant(0, 0)
     log: RaftLog = field(default_factory=RaftLog)
